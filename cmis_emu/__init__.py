@@ -1,0 +1,1 @@
+"""cmis-emu: software that is a CMIS optical module."""
