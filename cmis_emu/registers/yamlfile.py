@@ -1,14 +1,17 @@
 """Reads YAML as data and keeps the line of every key, so that an error can name its place.
 
-`safe_load` semantics only: no tags, no code, no aliases, no duplicate keys, a limit on size and depth.
+Plain data only: no tags, no code, no aliases, no duplicate keys, a limit on size and depth. What YAML 1.1
+reads in a way that surprises (`010` as octal 8, `on` as true, `12:30` as 750, `1e-7` as text) is refused
+with advice. Built from parser events without recursion, so that no nesting can exhaust the stack.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -18,6 +21,25 @@ MAX_BYTES = 2_000_000
 MAX_DEPTH = 24
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_WORDS: dict[str, bool | None] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_MAYBE_SPECIAL = re.compile(r"[-+.0-9yYnNoO]")
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)\Z")
+_HEX = re.compile(r"[-+]?0x[0-9a-fA-F_]+\Z")
+_FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9_]*)?\.[0-9]+|[0-9]+\.)(?:[eE][-+]?[0-9]+)?\Z")
+_TEXT = "or the text in quotes"
+_REFUSED = (
+    (re.compile(r"(?:y|n|yes|no|on|off)\Z", re.IGNORECASE), f"true or false, {_TEXT}"),
+    (re.compile(r"[-+]?0[0-9_]+\Z"), f"a decimal number without leading zeros, 0x and hex digits, {_TEXT}"),
+    (re.compile(r"[-+]?0[bo][0-7_]+\Z"), "a decimal number, or 0x and hex digits"),
+    (re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+\Z"), f"a number with a dot, such as 1.0e-7, {_TEXT}"),
+    (re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9]*)?\Z"), f"a plain number, {_TEXT}"),
+    (re.compile(r"[-+]?\.(?:inf|nan)\Z", re.IGNORECASE), "a finite number"),
+)
+_STR_TAG = "tag:yaml.org,2002:str"
 
 
 class Located(dict[str, Any]):
@@ -37,7 +59,9 @@ class Located(dict[str, Any]):
         shown = found if isinstance(found, str) else repr(found)
         return InputError(shown, expected, file=self.file, line=line, field=field or key)
 
-    def check_keys(self, allowed: Iterable[str], required: Iterable[str] = (), *, field: str | None = None) -> None:
+    def check_keys(
+        self, allowed: Iterable[str], required: Iterable[str] = (), *, field: str | None = None
+    ) -> None:
         """Refuse unknown keys (suggesting the nearest) and missing ones."""
         names = list(allowed)
         for key in self:
@@ -61,15 +85,12 @@ def load_yaml(path: Path | str, text: str | None = None) -> Located:
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"byte {raw[error.start]:#04x} at {error.start}", "UTF-8 text", file=name) from None
+            found = f"byte {raw[error.start]:#04x} at {error.start}"
+            raise InputError(found, "UTF-8 text", file=name) from None
     if len(text) > MAX_BYTES:
         raise InputError(f"{len(text)} characters", f"at most {MAX_BYTES}", file=name)
     try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
-                raise InputError(f"the alias *{event.anchor}", "plain data without aliases", file=name, line=line)
-        node = yaml.compose(text, Loader=_Loader)
+        return _build(text, name)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(x for x in (error.problem, error.context) if x)
@@ -77,21 +98,15 @@ def load_yaml(path: Path | str, text: str | None = None) -> Located:
         raise InputError(problem or "text that is not YAML", "YAML", file=name, line=line) from None
     except yaml.YAMLError as error:
         raise InputError(str(error).splitlines()[0], "YAML", file=name) from None
-    except RecursionError:
-        raise InputError("very deep nesting", f"at most {MAX_DEPTH} levels", file=name) from None
-    if not isinstance(node, yaml.MappingNode):
-        line = node.start_mark.line + 1 if node else 1
-        raise InputError("no mapping at the top", "key: value pairs", file=name, line=line)
-    return cast(Located, _build(node, name, 0))
 
 
 def from_data(data: Mapping[str, Any], name: str = "<dict>") -> Located:
     """The same checks for a dict given in Python; its places have no lines of their own."""
     found = Located(name, 1)
     for key, value in data.items():
-        if not isinstance(key, str):
+        if not isinstance(key, (str, int)) or isinstance(key, bool):
             raise InputError(repr(key), "a text key", file=name)
-        found[key] = _relocate(value, name)
+        found[str(key)] = _relocate(value, name)
     return found
 
 
@@ -103,35 +118,101 @@ def _relocate(value: Any, name: str) -> Any:
     return value
 
 
-def _build(node: yaml.Node, name: str, depth: int) -> Any:
-    line = node.start_mark.line + 1
-    if depth > MAX_DEPTH:
-        raise InputError("deeper nesting", f"at most {MAX_DEPTH} levels", file=name, line=line)
-    if isinstance(node, yaml.MappingNode):
-        found = Located(name, line)
-        for key_node, value_node in node.value:
-            key_line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise InputError("a key that is not text", "a text key", file=name, line=key_line)
-            key = key_node.value
-            if key in found:
-                raise InputError(f"the key {key!r} twice", "each key once", file=name, line=key_line, field=key)
-            found[key] = _build(value_node, name, depth + 1)
-            found.key_lines[key] = key_line
-        return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(item, name, depth + 1) for item in node.value]
-    if not node.tag.startswith("tag:yaml.org,2002:"):
-        raise InputError(f"the tag {node.tag}", "plain data without tags", file=name, line=line)
-    return _scalar(node, name, line)
+class _Builder:
+    """Makes values of parser events, in one pass. `stack` holds the open containers."""
+
+    __slots__ = ("keys", "name", "stack", "top")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stack: list[Located | list[Any]] = []
+        self.keys: list[tuple[str, int] | None] = []  # per open container: the key that waits for its value
+        self.top: Located | None = None
+
+    def refuse(self, found: str, expected: str, line: int) -> InputError:
+        return InputError(found, expected, file=self.name, line=line)
+
+    def scalar(self, event: Any, line: int) -> None:
+        if self.stack and self.keys[-1] is None and isinstance(self.stack[-1], Located):
+            if event.value in self.stack[-1]:
+                raise self.refuse(f"the key {event.value!r} twice", "each key once", line)
+            self.keys[-1] = (event.value, line)
+            return
+        if event.tag is not None and event.tag != _STR_TAG:
+            raise self.refuse(f"the tag {event.tag}", "plain data without tags", line)
+        self.put(scalar(event.value, self.name, line) if event.implicit[0] else event.value, line)
+
+    def open(self, event: Any, value: Located | list[Any], line: int) -> None:
+        if event.tag is not None:
+            raise self.refuse(f"the tag {event.tag}", "plain data without tags", line)
+        if len(self.stack) >= MAX_DEPTH:
+            raise self.refuse("deeper nesting", f"at most {MAX_DEPTH} levels", line)
+        self.put(value, line)
+        self.stack.append(value)
+        self.keys.append(None)
+
+    def close(self) -> None:
+        self.stack.pop()
+        self.keys.pop()
+
+    def put(self, value: Any, line: int) -> None:
+        if not self.stack:
+            if self.top is not None:
+                raise self.refuse("a second document", "one document a file", line)
+            if not isinstance(value, Located):
+                raise self.refuse("no mapping at the top", "key: value pairs", line)
+            self.top = value
+            return
+        parent = self.stack[-1]
+        if isinstance(parent, list):
+            parent.append(value)
+            return
+        waiting = self.keys[-1]
+        if waiting is None:
+            raise self.refuse("a key that is not text", "a text key", line)
+        parent[waiting[0]] = value
+        parent.key_lines[waiting[0]] = waiting[1]
+        self.keys[-1] = None
 
 
-def _scalar(node: yaml.Node, name: str, line: int) -> Any:
-    constructor = yaml.constructor.SafeConstructor()
-    try:
-        return constructor.construct_object(node)  # type: ignore[no-untyped-call]
-    except (yaml.YAMLError, ValueError):
-        raise InputError(repr(node.value), "a plain value", file=name, line=line) from None
+def _build(text: str, name: str) -> Located:
+    builder = _Builder(name)
+    event: Any
+    for event in yaml.parse(text, Loader=_Loader):
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            builder.scalar(event, event.start_mark.line + 1)
+        elif kind is yaml.MappingStartEvent:
+            line = event.start_mark.line + 1
+            builder.open(event, Located(name, line), line)
+        elif kind is yaml.SequenceStartEvent:
+            builder.open(event, [], event.start_mark.line + 1)
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            builder.close()
+        elif kind is yaml.AliasEvent:
+            line = event.start_mark.line + 1
+            raise builder.refuse(f"the alias *{event.anchor}", "plain data without aliases", line)
+    if builder.top is None:
+        raise InputError("no mapping at the top", "key: value pairs", file=name, line=1)
+    return builder.top
+
+
+def scalar(text: str, name: str, line: int) -> str | int | float | bool | None:
+    """The value of an unquoted scalar; InputError for one that YAML readers disagree about."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if not _MAYBE_SPECIAL.match(text):
+        return text
+    if _INT.match(text):
+        return int(text.replace("_", ""))
+    if _HEX.match(text):
+        return int(text.replace("_", ""), 16)
+    if _FLOAT.match(text):
+        return float(text.replace("_", ""))
+    for pattern, expected in _REFUSED:
+        if pattern.match(text):
+            raise InputError(text, expected, file=name, line=line)
+    return text
 
 
 def walk(value: Any) -> Iterator[Located]:

@@ -1,0 +1,152 @@
+"""Programs that know nothing of the emulator open `/dev/i2c-N` and reach it: the preloaded C library.
+
+Owns the build of `i2c_preload.c` (once, on first use, into the user's cache) and the environment that makes a
+program use it. `wire` is the protocol that the library speaks to the emulator's socket.
+
+What it cannot reach: static programs, set-uid programs, and runtimes that make their own system calls (Go).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shlex
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cmis_emu.errors import InputError, NotAvailableError
+
+__all__ = ["environment", "library"]
+
+_SOURCE = Path(__file__).with_name("i2c_preload.c")
+_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared")
+_LIBRARIES = ("-ldl", "-lpthread")
+_COMPILE_LIMIT_S = 120
+_SOCKET_PATH_MAX = 107  # bytes: sun_path of Linux without its final NUL
+
+
+def library() -> Path:
+    """Path of the compiled library; compiles it when this machine has no copy of this very source yet.
+
+    Several processes may call this at once: each compiles to a file of its own, and a rename shows it to all.
+    """
+    compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    version = _run([*compiler, "--version"])
+    if version.returncode != 0:
+        raise NotAvailableError(f"preload library: {compiler[0]} --version failed: {_first_error(version)}")
+    try:
+        source = _SOURCE.read_bytes()
+    except OSError as error:
+        raise NotAvailableError(f"preload library: found no source at {_SOURCE} ({error.strerror})") from None
+    recipe = "\0".join([*compiler, version.stdout, platform.machine(), *_FLAGS, *_LIBRARIES])
+    name = f"i2c_preload-{hashlib.sha256(source + recipe.encode()).hexdigest()[:20]}.so"
+
+    refused = "none was tried"
+    for folder in _folders():
+        reason = _unfit(folder)
+        if reason is None:
+            built = folder / name
+            if not built.exists():
+                _compile(compiler, built)
+            return built
+        refused = f"{folder}: {reason}"
+    raise NotAvailableError(f"preload library: found no folder to keep it in ({refused})")
+
+
+def environment(socket: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """`base` changed so that a program started with it sees the buses that the server at `socket` offers."""
+    path = os.path.abspath(socket)
+    length = len(os.fsencode(path))
+    if length > _SOCKET_PATH_MAX:
+        raise InputError(f"{path} of {length} bytes", f"at most {_SOCKET_PATH_MAX}", field="socket path")
+    ours = str(library())
+    others = [other for other in base.get("LD_PRELOAD", "").replace(":", " ").split() if other != ours]
+    return {**base, "LD_PRELOAD": ":".join([ours, *others]), "CMIS_EMU_SOCKET": path}
+
+
+def _folders() -> Iterator[Path]:
+    """Where the library may live, best first."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(cache):
+        yield Path(cache) / "cmis-emu"
+    else:
+        with contextlib.suppress(RuntimeError):  # a user without a home
+            yield Path.home() / ".cache" / "cmis-emu"
+    yield Path(tempfile.gettempdir()) / f"cmis-emu-{os.getuid()}"
+
+
+def _unfit(folder: Path) -> str | None:
+    """Why the library cannot live in a folder (which is made if need be), or None.
+
+    Code is loaded from there into other programs, so nobody else may be able to write to it.
+    """
+    if any(character.isspace() or character == ":" for character in str(folder)):
+        return "LD_PRELOAD takes no path with a space or a colon"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+        mounted = os.statvfs(folder)
+    except OSError as error:
+        return error.strerror or str(error)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        return "it is not a folder that only you can write to"
+    if mounted.f_flag & os.ST_NOEXEC:
+        return "it is mounted noexec"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "it is not writable"
+    return None
+
+
+def _compile(compiler: list[str], built: Path) -> None:
+    try:
+        handle, name = tempfile.mkstemp(prefix=".i2c_preload-", suffix=".so", dir=built.parent)
+    except OSError as error:
+        reason = f"cannot write to {built.parent}: {error.strerror}"
+        raise NotAvailableError(f"preload library: {reason}") from None
+    os.close(handle)
+    unfinished = Path(name)
+    try:
+        done = _run([*compiler, *_FLAGS, "-o", name, str(_SOURCE), *_LIBRARIES])
+        if done.returncode != 0:
+            raise NotAvailableError(f"preload library: {compiler[0]} cannot compile it: {_first_error(done)}")
+        unfinished.chmod(0o755)
+        unfinished.replace(built)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    # Without a preload (the compiler needs no I2C), and in the C locale, so that "error" is spelt "error".
+    base = {**os.environ, "LC_ALL": "C"}
+    base.pop("LD_PRELOAD", None)
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_COMPILE_LIMIT_S,
+            env=base,
+            check=False,
+        )
+    except OSError as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else error.strerror
+        raise NotAvailableError(
+            f"preload library: C compiler {command[0]}: {reason}; install gcc, or name one in CC"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise NotAvailableError(
+            f"preload library: C compiler {command[0]}: found no end after {_COMPILE_LIMIT_S} s"
+        ) from None
+
+
+def _first_error(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
+    lines.append(f"exit code {done.returncode}")
+    return next((line for line in lines if "error" in line), lines[0])

@@ -1,0 +1,5 @@
+"""`python -m cmis_emu` is `cmis-emu`."""
+
+from cmis_emu.cli.main import main
+
+main()

@@ -1,0 +1,178 @@
+"""Serves virtual buses on a Unix stream socket: the way of the preloaded library and of the commands.
+
+One thread per connection, one request at a time; the protocol is in `preload/wire.py`. A client that dies,
+lies about lengths or sends rubbish loses its own connection and nothing else. Control requests (JSON) go to
+a handler that the composition root provides; this file knows nothing of ports and modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cmis_emu.bus.preload import wire
+from cmis_emu.bus.virtual import BusError, Message, VirtualBus
+from cmis_emu.errors import NotAvailableError
+
+ControlHandler = Callable[[bytes], bytes]
+
+_HEADER = wire.REQUEST.size
+_CONTROL_MAX = 4_000_000
+
+
+class SocketServer:
+    """Listens on `path` until `close`. The socket file is private to the user and removed at the end."""
+
+    def __init__(
+        self,
+        path: Path,
+        buses: Mapping[int, VirtualBus],
+        lock: threading.RLock,
+        control: ControlHandler | None = None,
+    ) -> None:
+        self.path = path
+        self._buses = buses
+        self._lock = lock
+        self._control = control
+        self._clients: set[socket.socket] = set()
+        self._closing = False
+        self._listener = _listen(path)
+        self._thread = threading.Thread(target=self._accept, name=f"cmis-emu {path.name}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, drop every client, remove the socket file."""
+        self._closing = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for client in list(self._clients):
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        self._thread.join(timeout=5)
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def _accept(self) -> None:
+        while not self._closing:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._clients.add(client)
+            threading.Thread(target=self._serve, args=(client,), name="cmis-emu client", daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            with client:
+                self._converse(client)
+        except OSError:
+            pass  # the client went away in the middle; that is its right
+        finally:
+            self._clients.discard(client)
+
+    def _converse(self, client: socket.socket) -> None:
+        pending = bytearray()
+        while True:
+            while len(pending) < _HEADER:
+                block = client.recv(65536)
+                if not block:
+                    return
+                pending += block
+            length, op, bus = wire.REQUEST.unpack_from(pending)
+            if length > (_CONTROL_MAX if op == wire.Op.CONTROL else wire.PAYLOAD_MAX):
+                client.sendall(wire.REPLY.pack(0, -errno.EMSGSIZE))
+                return
+            end = _HEADER + length
+            while len(pending) < end:
+                block = client.recv(65536)
+                if not block:
+                    return
+                pending += block
+            payload = bytes(pending[_HEADER:end])
+            del pending[:end]
+            status, reply = self._answer(op, bus, payload)
+            client.sendall(wire.REPLY.pack(len(reply), status) + reply)
+
+    def _answer(self, op: int, bus_number: int, payload: bytes) -> tuple[int, bytes]:
+        try:
+            if op == wire.Op.CONTROL:
+                return (0, self._control(payload)) if self._control else (-errno.EOPNOTSUPP, b"")
+            bus = self._buses.get(bus_number)
+            if bus is None:
+                return -errno.ENOENT, b""
+            if op == wire.Op.RDWR:
+                return self._rdwr(bus, payload)
+            if op == wire.Op.SMBUS:
+                address, read, command, size, flags, _, data = wire.SMBUS.unpack(payload)
+                with self._lock:
+                    return 0, bus.smbus(address, read, command, size, data, flags)
+            if op == wire.Op.OPEN:
+                version, _ = wire.OPEN.unpack(payload)
+                if version != wire.PROTOCOL_VERSION:
+                    return -errno.EPROTO, b""
+                return 0, wire.OPEN_REPLY.pack(wire.FUNCTIONALITY)
+        except BusError as error:
+            return -error.errno, b""
+        except (ValueError, struct.error):
+            return -errno.EINVAL, b""
+        return -errno.EOPNOTSUPP, b""
+
+    def _rdwr(self, bus: VirtualBus, payload: bytes) -> tuple[int, bytes]:
+        count, _ = wire.RDWR.unpack_from(payload)
+        at = wire.RDWR.size
+        data_at = at + count * wire.MESSAGE.size
+        messages: list[Message] = []
+        for _ in range(count):
+            address, flags, length, _ = wire.MESSAGE.unpack_from(payload, at)
+            at += wire.MESSAGE.size
+            if flags & wire.MessageFlag.RD:
+                messages.append(Message(address, flags, b"", length))
+            else:
+                data = payload[data_at : data_at + length]
+                if len(data) != length:
+                    return -errno.EINVAL, b""
+                data_at += length
+                messages.append(Message(address, flags, data))
+        with self._lock:
+            results = bus.transfer(messages)
+        return count, b"".join(results)
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket at `path`; takes over the place of a server that died."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.exists():
+            if _alive(path):
+                raise NotAvailableError(f"{path}: another emulator listens there; choose another --name")
+            path.unlink()
+        previous = os.umask(0o077)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(previous)
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        raise NotAvailableError(f"{path}: {error.strerror or error}") from None
+    except NotAvailableError:
+        listener.close()
+        raise
+    return listener
+
+
+def _alive(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,194 @@
+"""One I2C target at byte-event level: start, write byte, peek, commit, end.
+
+Every way onto a bus (virtual, socket, USB/IP, a microcontroller) drives this one engine, so the rules
+I2C-01 to I2C-10 live here and nowhere else. A read byte is *peeked* when the controller asks for it and
+*committed* when it was really clocked out: the address counter moves, and flags clear, on commit only.
+Written bytes are collected and handed over once, at STOP or repeated START.
+
+`read` and `write` do whole messages at once; they equal the sequence of byte events (a property test
+compares them).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+HALF = 128
+MODULE_ADDRESS = 0x50  # I2C-01
+
+
+class Device(Protocol):
+    """What a target needs from the thing behind it; `module` meets it without importing `bus`."""
+
+    def answers(self) -> bool:
+        """True when an access would be acknowledged now: present, selected, managed, not holding off."""
+        ...
+
+    def latch(self, address: int) -> None:
+        """A read starts at `address`: bring time and live bytes up to date, once for the transaction."""
+        ...
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes from `address`, rolling over inside the 128-byte half; no side effects."""
+        ...
+
+    def clocked_out(self, address: int, data: bytes) -> None:
+        """These bytes left the module."""
+        ...
+
+    def write(self, address: int, data: bytes) -> None:
+        """One write transaction, complete."""
+        ...
+
+    def write_limit(self, address: int) -> int:
+        """Greatest number of data bytes that one write starting at `address` may carry."""
+        ...
+
+    def read_limit(self) -> int:
+        """Greatest number of bytes that one read may carry (beyond it the bus reads FFh)."""
+        ...
+
+
+class Target:
+    """The protocol engine in front of one device. `device` is None while nothing is plugged in.
+
+    Races: a START while a write is open completes that write first, as a repeated START does. Events after
+    a NACK and before the next START are ignored, and peek answers FFh, the level of an undriven bus.
+    """
+
+    __slots__ = ("_buffer", "_count", "_limit", "_mode", "_origin", "device", "pointer")
+
+    IDLE, WRITING, READING = range(3)
+
+    def __init__(self, device: Device | None = None) -> None:
+        self.device = device
+        self.pointer = 0  # I2C-03
+        self._mode = Target.IDLE
+        self._buffer = bytearray()
+        self._origin: int | None = None
+        self._limit = 0
+        self._count = 0
+
+    # -- byte events -----------------------------------------------------------------------------
+
+    def start(self, *, read: bool) -> bool:
+        """START or repeated START with the address byte. Returns the acknowledge bit."""
+        self._flush()
+        device = self.device
+        if device is None or not device.answers():
+            return False
+        if read:
+            self._mode = Target.READING
+            self._count = 0
+            device.latch(self.pointer)
+        else:
+            self._mode = Target.WRITING
+            self._origin = None
+        return True
+
+    def write_byte(self, value: int) -> bool:
+        """One byte from the controller. The first sets the address. Returns the acknowledge bit."""
+        if self._mode != Target.WRITING or self.device is None:
+            return False
+        if self._origin is None:
+            self._origin = self.pointer = value
+            self._limit = self.device.write_limit(value)
+            return True
+        if len(self._buffer) >= self._limit:
+            return False  # I2C-06: the excess is refused and dropped
+        self._buffer.append(value)
+        self.pointer = _next(self.pointer)
+        return True
+
+    def peek(self) -> int:
+        """The byte that a read would clock out next; asking twice changes nothing."""
+        if self._mode != Target.READING or self.device is None or self._count >= self.device.read_limit():
+            return 0xFF
+        return self.device.read(self.pointer, 1)[0]
+
+    def commit(self) -> None:
+        """The peeked byte was clocked out: clear what it clears, move on."""
+        if self._mode != Target.READING or self.device is None:
+            return
+        if self._count < self.device.read_limit():
+            data = self.device.read(self.pointer, 1)
+            self.device.clocked_out(self.pointer, data)
+            self.pointer = _next(self.pointer)
+        self._count += 1
+
+    def end(self) -> None:
+        """STOP."""
+        self._flush()
+
+    def unplugged(self) -> None:
+        """The device went away: nothing of an open transaction reaches it."""
+        self._mode = Target.IDLE
+        self._buffer.clear()
+        self._origin = None
+        self.device = None
+        self.pointer = 0
+
+    def _flush(self) -> None:
+        if self._mode == Target.WRITING and self._buffer and self._origin is not None and self.device is not None:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._mode = Target.IDLE
+            self.device.write(self._origin, data)
+            return
+        self._buffer.clear()
+        self._mode = Target.IDLE
+
+    # -- whole messages --------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> int | None:
+        """START, address for writing, `data`, end of message.
+
+        Returns how many bytes were acknowledged, or None when the address byte was not.
+        """
+        device = self.device
+        if self._mode != Target.IDLE:
+            self._flush()
+        if device is None or not device.answers():
+            return None
+        if not data:
+            return 0
+        origin = data[0]
+        limit = device.write_limit(origin)
+        body = data[1 : 1 + limit]
+        self.pointer = (origin & HALF) | ((origin + len(body)) & 127)
+        if body:
+            device.write(origin, body)
+        return 1 + len(body) if len(data) - 1 > limit else len(data)
+
+    def read(self, length: int) -> bytes | None:
+        """START, address for reading, `length` bytes clocked out. None when the address was not acknowledged."""
+        device = self.device
+        if self._mode != Target.IDLE:
+            self._flush()
+        if device is None or not device.answers():
+            return None
+        pointer = self.pointer
+        device.latch(pointer)
+        driven = length if length <= device.read_limit() else device.read_limit()
+        if driven > HALF:
+            return self._read_long(length)
+        data = device.read(pointer, driven)
+        device.clocked_out(pointer, data)
+        self.pointer = (pointer & HALF) | ((pointer + driven) & 127)
+        return data if driven == length else data + b"\xff" * (length - driven)
+
+    def _read_long(self, length: int) -> bytes:
+        # More than a half: bytes come round again, already cleared, so they are clocked one by one.
+        self._mode = Target.READING
+        self._count = 0
+        found = bytearray()
+        for _ in range(length):
+            found.append(self.peek())
+            self.commit()
+        self._mode = Target.IDLE
+        return bytes(found)
+
+
+def _next(address: int) -> int:
+    """The address counter after one byte: roll-over inside the half (I2C-04)."""
+    return (address & HALF) | ((address + 1) & 127)

@@ -1,0 +1,218 @@
+"""The command `cmis-emu`: arguments in, text or JSON out, exit codes as the README promises.
+
+Exit codes: 0 done, 1 a check or expectation failed, 2 usage or bad input, 3 not available here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from cmis_emu.cli import running
+from cmis_emu.cli.demo import play
+from cmis_emu.cli.show import show_page
+from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
+from cmis_emu.module.profile import load_profile, profile_names
+
+EXIT_FAILED, EXIT_INPUT, EXIT_NOT_AVAILABLE = 1, 2, 3
+
+
+class _Group(click.Group):
+    """Turns the package's errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, UnknownFieldError) as error:
+            _stop(error, EXIT_INPUT)
+        except (NotAvailableError, AttachError) as error:
+            _stop(error, EXIT_NOT_AVAILABLE)
+        except CmisEmuError as error:
+            _stop(error, EXIT_FAILED)
+
+
+def _stop(error: CmisEmuError, code: int) -> None:
+    click.echo(f"cmis-emu: {error}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cmis-emu")
+def cli() -> None:
+    """Software that is a CMIS optical module."""
+
+
+attach_option = click.option("--attach", metavar="NAME", help="running emulator, by name or socket path")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="machine-readable")
+def profiles(as_json: bool) -> None:
+    """The module library, one line each."""
+    rows = [_describe(name) for name in profile_names()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(
+            f"{row['name']:<20} {row['form_factor']:<9} CMIS {row['revision']}  {row['max_power_w']:>5.1f} W  "
+            f"{len(row['applications'])} applications  {row['title']}"
+        )
+
+
+def _describe(name: str) -> dict[str, Any]:
+    profile = load_profile(name)
+    enums = profile.regmap.enums
+    hosts = enums["host_interface_id"]
+    return {
+        "name": name,
+        "title": profile.title,
+        "form_factor": profile.form_factor,
+        "revision": f"{profile.revision[0]}.{profile.revision[1]}",
+        "max_power_w": profile.registers.get("MaxPower", 0) * 0.25,
+        "applications": [
+            {
+                "app_sel": a.app_sel,
+                "host_interface": hosts.get(a.host_interface_id, f"code {a.host_interface_id:02X}h"),
+                "media_interface_id": a.media_interface_id,
+                "host_lanes": a.host_lanes,
+                "media_lanes": a.media_lanes,
+            }
+            for a in profile.applications
+        ],
+    }
+
+
+@cli.command()
+@click.argument("source", metavar="TESTBED|PROFILE")
+@click.option("--name", default="default", show_default=True, help="how commands find this emulator")
+@click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
+@click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
+@click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in; here: unix:PATH")
+def run(source: str, name: str, speed: float, seed: int | None, serve: tuple[str, ...]) -> None:
+    """Run an emulator until interrupted; prints how to attach, then a live status."""
+    running.run(source, name, speed, seed, serve)
+
+
+class _ProgramCommand(click.Command):
+    """Everything behind `--` is the program and its arguments, untouched."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta["program"] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+@cli.command(name="exec", cls=_ProgramCommand, options_metavar="[OPTIONS]")
+@click.argument("source", required=False, metavar="[TESTBED|PROFILE] -- PROGRAM ARG...")
+@attach_option
+@click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
+@click.option("--seed", type=int, help="seed of all noise")
+@click.option("--plugged-now", is_flag=True, help="start at the moment of insertion, not with settled modules")
+@click.pass_context
+def exec_(
+    ctx: click.Context, source: str | None, attach: str | None, speed: float, seed: int | None, plugged_now: bool
+) -> None:
+    """Run an unmodified program that sees the emulated /dev/i2c-N."""
+    program = ctx.meta.get("program") or []
+    if not program:
+        raise click.UsageError("found no program, expected '-- PROGRAM ARG...'")
+    if source is not None and attach is not None:
+        raise click.UsageError("found both a testbed and --attach, expected one of them")
+    if source is None:
+        sys.exit(running.execute_attached(attach, program))
+    sys.exit(running.execute(source, program, speed, seed, settled=not plugged_now))
+
+
+@cli.command()
+@click.argument("port", metavar="PORT|DUMPFILE")
+@click.option("--page", default="lower", show_default=True, help="such as 11h, or lower")
+@click.option("--bank", default=0, show_default=True)
+@click.option("--raw", is_flag=True, help="hex rows instead of fields")
+@click.option("--json", "as_json", is_flag=True, help="machine-readable")
+@attach_option
+def show(port: str, page: str, bank: int, raw: bool, as_json: bool, attach: str | None) -> None:
+    """Read and decode a page by CMIS field name, without side effects."""
+    show_page(port, page, bank, raw, as_json, attach)
+
+
+@cli.command()
+@click.argument("port")
+@click.argument("field")
+@click.option("--bank", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="machine-readable")
+@attach_option
+def get(port: str, field: str, bank: int, as_json: bool, attach: str | None) -> None:
+    """Print one field by CMIS name, in its unit, without side effects."""
+    with running.client(attach) as emulator:
+        found = emulator.ask("get", port=port, field=field, bank=bank)
+    click.echo(json.dumps(found["value"]) if as_json else found["text"])
+
+
+@cli.command(name="set")
+@click.argument("port")
+@click.argument("field")
+@click.argument("value")
+@click.option("--bank", default=0, show_default=True)
+@attach_option
+def set_(port: str, field: str, value: str, bank: int, attach: str | None) -> None:
+    """Store one field by CMIS name: the vendor's back door, which ignores access rules."""
+    with running.client(attach) as emulator:
+        emulator.ask("set", port=port, field=field, value=value, bank=bank)
+
+
+@cli.command()
+@click.argument("port")
+@click.argument("assignment", required=False, metavar="[NAME=VALUE]")
+@attach_option
+def pin(port: str, assignment: str | None, attach: str | None) -> None:
+    """Drive a side-band pin (1 or high, 0 or low); without NAME=VALUE print all pins."""
+    arguments: dict[str, Any] = {}
+    if assignment is not None:
+        name, _, text = assignment.partition("=")
+        levels = {"1": True, "high": True, "true": True, "0": False, "low": False, "false": False}
+        if text.lower() not in levels:
+            raise InputError(repr(assignment), "NAME=0, 1, low or high", field="pin")
+        arguments = {"name": name, "level": levels[text.lower()]}
+    with running.client(attach) as emulator:
+        found = emulator.ask("pin", port=port, **arguments)
+    click.echo("  ".join(f"{name}={int(level)}" for name, level in found.items()))
+
+
+@cli.command()
+@click.argument("port")
+@click.argument("profile")
+@attach_option
+def insert(port: str, profile: str, attach: str | None) -> None:
+    """Plug a module of PROFILE into PORT."""
+    with running.client(attach) as emulator:
+        emulator.ask("insert", port=port, profile=profile)
+
+
+@cli.command()
+@click.argument("port")
+@attach_option
+def remove(port: str, attach: str | None) -> None:
+    """Pull the module out of PORT."""
+    with running.client(attach) as emulator:
+        emulator.ask("remove", port=port)
+
+
+@cli.command()
+def demo() -> None:
+    """Two DR4 modules and a fibre: bring-up by a host program, a fault, recovery. Under 30 s."""
+    sys.exit(play())
+
+
+def main() -> None:
+    """Entry point."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

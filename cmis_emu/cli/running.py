@@ -1,0 +1,107 @@
+"""Commands that start an emulator or reach a running one: `run`, `exec` and the client of the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from cmis_emu.bus.preload import environment
+from cmis_emu.clock import ScaledClock
+from cmis_emu.control import ControlClient, ControlServer, choose, socket_of, status
+from cmis_emu.emulator import Emulator
+from cmis_emu.errors import InputError, NotAvailableError
+from cmis_emu.live.status import StatusView
+
+REFRESH_S = 1.0
+
+
+@contextmanager
+def client(attach: str | None) -> Iterator[ControlClient]:
+    """A connection to the chosen emulator."""
+    connection = ControlClient(choose(attach))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _clock(speed: float) -> ScaledClock:
+    try:
+        return ScaledClock(speed)
+    except ValueError as error:
+        raise InputError(str(speed), "a speed above 0 and up to 1e6", field="--speed") from error
+
+
+def run(source: str, name: str, speed: float, seed: int | None, serve: Sequence[str]) -> None:
+    """Run until SIGINT or SIGTERM."""
+    sockets = [socket_of(name), *(_serve_path(each) for each in serve)]
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Emulator.load(source, clock=_clock(speed), seed=seed) as emulator:
+        for path in sockets:
+            emulator.serve(path, ControlServer(emulator))
+        click.echo(f"emulator '{name}' runs {source}, seed {emulator.seed}, speed {speed:g}")
+        for bus in sorted(emulator.buses):
+            click.echo(f"  bus {bus}: cmis-emu exec --attach {name} -- i2cdump -y {bus} 0x50")
+        for path in sockets:
+            click.echo(f"  socket: {path}")
+        view = StatusView(sys.stdout.isatty())
+        with view:
+            while not stop.wait(REFRESH_S):
+                with emulator.lock:
+                    emulator.clock.sync()
+                    found = status(emulator)
+                view.update(found)
+    click.echo(f"emulator '{name}' stopped")
+
+
+def _serve_path(text: str) -> Path:
+    kind, _, address = text.partition(":")
+    if kind != "unix" or not address:
+        raise InputError(repr(text), "unix:PATH", field="--serve")
+    return Path(address)
+
+
+def execute(source: str, program: Sequence[str], speed: float, seed: int | None, *, settled: bool) -> int:
+    """Run `program` on an emulator of its own; returns the program's exit code."""
+    with tempfile.TemporaryDirectory(prefix="cmis-emu-") as folder:
+        path = Path(folder) / "bus.sock"
+        with Emulator.load(source, clock=_clock(speed), seed=seed) as emulator:
+            if settled:
+                emulator.settle()
+            emulator.serve(path, ControlServer(emulator))
+            return launch(path, program)
+
+
+def execute_attached(attach: str | None, program: Sequence[str]) -> int:
+    """Run `program` on a running emulator; returns the program's exit code."""
+    path = choose(attach)
+    ControlClient(path).close()
+    return launch(path, program)
+
+
+def launch(path: Path, program: Sequence[str]) -> int:
+    """Start `program` so that it sees the buses served at `path`; wait; return its exit code."""
+    env = environment(path, os.environ)
+    try:
+        process = subprocess.Popen(list(program), env=env)
+    except FileNotFoundError:
+        raise NotAvailableError(f"found no program {program[0]!r}, expected it on PATH") from None
+    except OSError as error:
+        raise NotAvailableError(f"{program[0]}: {error.strerror}") from None
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            continue  # the program got the signal too; its end is ours
+        return code if code >= 0 else 128 - code

@@ -1,0 +1,59 @@
+"""`cmis-emu show`: a page decoded by CMIS name, of a running emulator or of a dump file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cmis_emu.cli import running
+from cmis_emu.errors import InputError
+from cmis_emu.registers.dump import read_dump
+from cmis_emu.registers.field import LOWER
+from cmis_emu.registers.loader import load_maps
+from cmis_emu.registers.regmap import page_name, page_number
+from cmis_emu.registers.view import decode_page
+
+
+def show_page(port: str, page: str, bank: int, raw: bool, as_json: bool, attach: str | None) -> None:
+    """Print one page. `port` is a port of a running emulator, or the path of a dump."""
+    try:
+        number = page_number(page)
+    except ValueError:
+        raise InputError(repr(page), "a page such as 11h, or lower", field="--page") from None
+    path = Path(port)
+    if path.is_file():
+        found = _from_dump(path, number, bank)
+    else:
+        with running.client(attach) as emulator:
+            found = emulator.ask("page", port=port, page=number, bank=bank)
+    data = bytes.fromhex(found["data"])
+    first = 0 if number == LOWER else 128
+    if as_json:
+        click.echo(json.dumps({"page": page_name(number), "bank": bank, **found}, indent=2))
+    elif raw:
+        for at in range(0, 128, 16):
+            click.echo(f"{first + at:02x}: {data[at : at + 16].hex(' ')}")
+    else:
+        click.echo(f"page {page_name(number)} bank {bank}: {found['title']}")
+        for row in found["fields"]:
+            lane = "" if row["lane"] is None else f"[{row['lane']}]"
+            click.echo(f"  {row['name'] + lane:<52} {row['text']}")
+
+
+def _from_dump(path: Path, number: int, bank: int) -> dict[str, Any]:
+    pages = read_dump(path)
+    if (number, bank) not in pages:
+        known = ", ".join(page_name(n) for n, b in sorted(pages) if b == bank)
+        raise InputError(f"no page {page_name(number)} bank {bank}", f"one of {known}", file=str(path))
+    regmap = load_maps()
+    if number not in regmap.pages:
+        raise InputError(f"page {page_name(number)}", "a page that the register maps know", field="--page")
+    data = pages[number, bank]
+    rows = [
+        {"name": d.name, "lane": d.lane, "value": d.value if not isinstance(d.value, bytes) else d.value.hex(" "), "text": d.text}
+        for d in decode_page(regmap.pages[number], data, regmap.enums)
+    ]
+    return {"data": data.hex(), "fields": rows, "title": regmap.pages[number].title}

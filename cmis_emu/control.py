@@ -1,0 +1,217 @@
+"""Requests to a running emulator: what `cmis-emu show`, `get`, `set`, `pin`, `insert` and `remove` ask.
+
+Owns both ends: `ControlServer` answers JSON requests for one emulator, `ControlClient` asks them over the
+emulator's socket. It also owns where the sockets of running emulators live.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+from cmis_emu.bus.preload import wire
+from cmis_emu.emulator import Emulator
+from cmis_emu.errors import AttachError, CmisEmuError, InputError
+from cmis_emu.port import Port
+from cmis_emu.registers.regmap import page_name
+from cmis_emu.registers.view import decode_page
+
+TIMEOUT_S = 10.0
+
+
+# -- where emulators are found ---------------------------------------------------------------------
+
+
+def runtime_folder() -> Path:
+    """Folder of the sockets of this user's running emulators."""
+    base = os.environ.get("CMIS_EMU_RUNTIME_DIR")
+    if base:
+        return Path(base)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "cmis-emu" if runtime else Path(tempfile.gettempdir()) / f"cmis-emu-{os.getuid()}"
+
+
+def socket_of(name: str) -> Path:
+    """Socket of the emulator called `name`."""
+    if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+        raise InputError(repr(name), "letters, digits, '-', '_' and '.'", field="--name")
+    return runtime_folder() / f"{name}.sock"
+
+
+def running() -> list[str]:
+    """Names of the emulators that answer."""
+    found = []
+    for path in sorted(runtime_folder().glob("*.sock")) if runtime_folder().is_dir() else []:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                continue
+            found.append(path.stem)
+    return found
+
+
+def choose(name: str | None) -> Path:
+    """Socket of the named emulator, or of the only one that runs. Raises AttachError."""
+    if name is not None:
+        return Path(name) if "/" in name else socket_of(name)
+    names = running()
+    if len(names) == 1:
+        return socket_of(names[0])
+    if not names:
+        raise AttachError("found no running emulator, expected one (start it with 'cmis-emu run')")
+    raise AttachError(f"found {len(names)} running emulators ({', '.join(names)}), expected --attach NAME")
+
+
+# -- the emulator's end ----------------------------------------------------------------------------
+
+
+class _Operation(Protocol):
+    def __call__(self, request: dict[str, Any]) -> Any: ...
+
+
+class ControlServer:
+    """Answers control requests; every failure becomes an error reply."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._operations: dict[str, _Operation] = {
+            "status": self._status,
+            "page": self._page,
+            "get": self._get,
+            "set": self._set,
+            "pin": self._pin,
+            "insert": self._insert,
+            "remove": self._remove,
+        }
+
+    def __call__(self, payload: bytes) -> bytes:
+        try:
+            request = json.loads(payload)
+            if not isinstance(request, dict) or request.get("op") not in self._operations:
+                raise InputError(repr(payload[:60]), f"an operation: {', '.join(self._operations)}")
+            with self._emulator.lock:
+                self._emulator.clock.sync()
+                reply = {"ok": self._operations[request["op"]](request)}
+        except (CmisEmuError, ValueError, KeyError, TypeError) as error:
+            reply = {"error": str(error) or type(error).__name__}
+        return json.dumps(reply, default=_plain).encode()
+
+    def _port(self, request: dict[str, Any]) -> Port:
+        name = str(request["port"])
+        if name not in self._emulator.ports:
+            raise InputError(f"port {name!r}", f"one of {', '.join(self._emulator.ports)}", field="port")
+        return self._emulator.ports[name]
+
+    def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        return status(self._emulator)
+
+    def _page(self, request: dict[str, Any]) -> dict[str, Any]:
+        module = self._port(request).module
+        number, bank = int(request["page"]), int(request.get("bank", 0))
+        if (number, bank) not in module.memory.pages:
+            pages = ", ".join(page_name(n) for n, b in sorted(module.memory.pages) if b == bank)
+            raise InputError(f"page {page_name(number)} bank {bank}", f"one of {pages or 'the banks it has'}")
+        first = module.memory.page(number, bank).first
+        data = module.peek(number, first, 128, bank=bank)
+        regmap = module.profile.regmap
+        compiled = {f.name for f in module.profile.compiled.pages[number].fields}
+        rows = [
+            {"name": d.name, "lane": d.lane, "value": d.value, "text": d.text}
+            for d in decode_page(regmap.pages[number], data, regmap.enums)
+            if d.name in compiled
+        ]
+        return {"data": data.hex(), "fields": rows, "title": regmap.pages[number].title}
+
+    def _get(self, request: dict[str, Any]) -> Any:
+        module = self._port(request).module
+        value = module.get(str(request["field"]), bank=int(request.get("bank", 0)))
+        return {"value": value, "text": module.describe(str(request["field"]), value)}
+
+    def _set(self, request: dict[str, Any]) -> None:
+        self._port(request).module.set(str(request["field"]), request["value"], bank=int(request.get("bank", 0)))
+
+    def _pin(self, request: dict[str, Any]) -> dict[str, bool]:
+        pins = self._port(request).pins
+        if "name" in request:
+            pins.set(str(request["name"]), bool(request["level"]))
+        return pins.levels()
+
+    def _insert(self, request: dict[str, Any]) -> None:
+        self._port(request).insert(str(request["profile"]))
+
+    def _remove(self, request: dict[str, Any]) -> None:
+        port = self._port(request)
+        _ = port.module  # an empty cage is an error
+        port.remove()
+
+
+def status(emulator: Emulator) -> dict[str, Any]:
+    """One snapshot of everything a status view shows. Reads registers by the back door only."""
+    ports = []
+    for name, port in emulator.ports.items():
+        bus = next(n for n, b in emulator.buses.items() if port.target in b.targets.values())
+        row: dict[str, Any] = {"port": name, "bus": bus, "pins": port.pins.levels(), "profile": None}
+        module = port.occupant
+        if module is not None:
+            row |= {"profile": module.profile.name, "state": module.msm.state.value, **module.readings()}
+        ports.append(row)
+    return {"time_s": emulator.clock.now, "seed": emulator.seed, "ports": ports}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex(" ")
+    raise TypeError(f"found {type(value).__name__}, expected plain data")
+
+
+# -- the command's end -----------------------------------------------------------------------------
+
+
+class ControlClient:
+    """Asks a running emulator. Raises AttachError when it does not answer, CmisEmuError for its refusals."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(TIMEOUT_S)
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise AttachError(f"{path}: found no emulator there ({error.strerror or error})") from None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def ask(self, operation: str, **arguments: Any) -> Any:
+        """One request; the reply's value."""
+        payload = json.dumps({"op": operation, **arguments}).encode()
+        try:
+            self._socket.sendall(wire.REQUEST.pack(len(payload), wire.Op.CONTROL, 0) + payload)
+            length, status_code = wire.REPLY.unpack(self._exactly(wire.REPLY.size))
+            reply = self._exactly(length)
+        except TimeoutError:
+            raise AttachError(f"{self._path}: the emulator did not answer in {TIMEOUT_S:g} s") from None
+        except OSError as error:
+            raise AttachError(f"{self._path}: the emulator went away ({error.strerror or error})") from None
+        if status_code < 0:
+            raise AttachError(f"{self._path}: the emulator refused ({os.strerror(-status_code)})")
+        found = json.loads(reply)
+        if "error" in found:
+            raise CmisEmuError(found["error"])
+        return found["ok"]
+
+    def _exactly(self, length: int) -> bytes:
+        found = bytearray()
+        while len(found) < length:
+            block = self._socket.recv(length - len(found))
+            if not block:
+                raise ConnectionResetError(0, "connection closed")
+            found += block
+        return bytes(found)

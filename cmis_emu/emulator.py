@@ -1,0 +1,191 @@
+"""The composition root: a testbed, a clock, buses, ports, fibres, one lock.
+
+`Emulator.load` builds everything; the rest of the package never looks up from its own layer. Every way in
+(a bus, a socket, this class) takes the one re-entrant lock, so the core stays synchronous.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cmis_emu.bus.server import ControlHandler, SocketServer
+from cmis_emu.bus.smbus import VirtualSMBus
+from cmis_emu.bus.target import Target
+from cmis_emu.bus.virtual import VirtualBus
+from cmis_emu.clock import Clock, Event, ManualClock, ScaledClock
+from cmis_emu.errors import CmisEmuError, InputError
+from cmis_emu.links import Fibre
+from cmis_emu.module.module import Module
+from cmis_emu.physics.plant import Environment
+from cmis_emu.port import Port
+from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
+
+MAX_SETTLE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen state of an emulator, for `Emulator.restore`."""
+
+    state: dict[str, Any]
+
+
+class Emulator:
+    """Modules, buses and fibres of one testbed.
+
+    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number. lock: hold it when you use
+    modules from a thread of your own. Use as a context manager, or call `close`.
+    """
+
+    def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None) -> None:
+        self.testbed = testbed
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.seed = testbed.seed if seed is None else seed
+        self.environment = Environment(ambient_c=testbed.ambient_c, airflow=testbed.airflow)
+        self.buses: dict[int, VirtualBus] = {}
+        self.ports: dict[str, Port] = {}
+        self.fibres: dict[str, Fibre] = {}
+        self._servers: list[SocketServer] = []
+        self._closed = False
+        for index, plan in enumerate(testbed.ports):
+            target = Target()
+            self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
+            self.ports[plan.name] = Port(
+                plan.name,
+                target,
+                clock,
+                self.lock,
+                seed=self.seed * 1_000_003 + index,
+                environment=self.environment,
+                levels=dict(plan.pins),
+                rewire=self._rewire,
+            )
+        for fibre in testbed.fibres:
+            self.fibres[fibre.name] = Fibre(fibre.name, fibre.source, fibre.destination, fibre.length_m, fibre.loss_db)
+        for plan in testbed.ports:
+            if plan.profile:
+                self.ports[plan.name].insert(plan.profile)
+        if isinstance(clock, ScaledClock):
+            clock.start(self.lock)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path | Mapping[str, Any],
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """An emulator from a profile name, a testbed file or a dict of the same shape.
+
+        Without a clock it runs in real time. Raises InputError with file:line, field, found, expected.
+        """
+        testbed = read_testbed(source)
+        return cls(testbed, clock or ScaledClock(), seed)
+
+    # -- hosts ---------------------------------------------------------------------------------------
+
+    def smbus(self, number: int) -> VirtualSMBus:
+        """Bus `number` with the methods of `smbus2.SMBus`. Raises InputError for a bus that is not there."""
+        if number not in self.buses:
+            known = ", ".join(str(n) for n in sorted(self.buses))
+            raise InputError(f"bus {number}", f"one of the buses {known}", field="bus")
+        return VirtualSMBus(self.buses[number], self.lock)
+
+    def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
+        """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
+        server = SocketServer(path, self.buses, self.lock, control)
+        self._servers.append(server)
+        return server
+
+    # -- fibres --------------------------------------------------------------------------------------
+
+    def _rewire(self, _: str) -> None:
+        """A module came or went: connect each fibre to what is in the cages now."""
+        for fibre in self.fibres.values():
+            fibre.connect(self._occupant(fibre.source), self._occupant(fibre.destination))
+
+    def _occupant(self, port: str) -> Module | None:
+        return self.ports[port].occupant
+
+    # -- time ----------------------------------------------------------------------------------------
+
+    def settle(self, limit_s: float = MAX_SETTLE_S) -> float:
+        """Let simulated time pass until no state machine is under way; returns the seconds that took.
+
+        Raises CmisEmuError when that needs more than `limit_s`.
+        """
+        clock = self.clock
+        if not isinstance(clock, (ManualClock, ScaledClock)):
+            raise CmisEmuError(f"found a {type(clock).__name__}, expected a clock that can be advanced")
+        with self.lock:
+            start = clock.now
+            while any(p.occupant is not None and p.occupant.busy() for p in self.ports.values()):
+                if clock.now - start > limit_s:
+                    raise CmisEmuError(f"found modules still busy after {limit_s:g} s, expected them to come to rest")
+                clock.advance(0.05)
+            return clock.now - start
+
+    # -- snapshots -----------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The whole state at this instant: registers, states, timers, physics. Needs a ManualClock."""
+        if not isinstance(self.clock, ManualClock):
+            raise CmisEmuError(f"found a {type(self.clock).__name__}, expected a ManualClock for a snapshot")
+        with self.lock:
+            return Snapshot(copy.deepcopy(self._state(), self._fixed()))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this emulator; ports, buses and handles on them stay valid."""
+        with self.lock:
+            state = copy.deepcopy(snapshot.state, self._fixed())
+            self.clock.restore(state["time"], state["heap"])
+            for name, port in self.ports.items():
+                port.restore(*state["ports"][name])
+            for name, fibre in self.fibres.items():
+                fibre.__dict__.update(state["fibres"][name])
+
+    def _state(self) -> dict[str, Any]:
+        heap: list[tuple[int, int, Event]] = self.clock.pending()
+        return {
+            "time": self.clock.now_ns,
+            "heap": heap,
+            "ports": {name: port.state() for name, port in self.ports.items()},
+            "fibres": {name: dict(vars(fibre)) for name, fibre in self.fibres.items()},
+        }
+
+    def _fixed(self) -> dict[int, Any]:
+        """What a snapshot refers to and does not copy."""
+        fixed: list[Any] = [self, self.clock, self.lock, self.environment]
+        fixed += [*self.buses.values(), *self.ports.values(), *self.fibres.values()]
+        fixed += [p.target for p in self.ports.values()]
+        fixed += [p.pins for p in self.ports.values()]
+        return {id(each): each for each in fixed}
+
+    # -- end -----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop servers, timers and threads. Harmless when called again."""
+        if self._closed:
+            return
+        self._closed = True
+        for server in self._servers:
+            server.close()
+        self.clock.close()
+        with self.lock:
+            for port in self.ports.values():
+                port.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,347 @@
+"""Staged and active control sets of one bank: apply, validation, commissioning (rules CFG-01 to CFG-16).
+
+Owns SCS0, SCS1, ACS, ConfigStatus and the triggers. A trigger is judged per data path: what the host
+staged for the lanes of its mask is grouped into requested data paths; requests that share an existing
+data path stand or fall together, so that the active set never holds half a data path. The data paths
+themselves belong to the lane bank, which is told to rebuild after a change (`rebuild`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Protocol
+
+from cmis_emu.clock import Clock
+from cmis_emu.layouts.application import Application, lanes_of, mask_of
+from cmis_emu.module.dpsm import DataPath
+from cmis_emu.module.profile import Profile
+from cmis_emu.module.states import STEADY, ConfigStatus, DpState
+from cmis_emu.registers.memory import Cell, Memory, Write
+
+LANES = range(1, 9)
+
+TX_SETTINGS = (
+    "AdaptiveInputEqEnableTx",
+    "AdaptiveInputEqRecallTx",
+    "HostControlledInputEqTargetTx",
+    "CDREnableTx",
+)
+RX_SETTINGS = (
+    "CDREnableRx",
+    "OutputEqPreCursorTargetRx",
+    "OutputEqPostCursorTargetRx",
+    "OutputAmplitudeTargetRx",
+)
+RECALL = "AdaptiveInputEqRecallTx"
+ACTIVE_NAME = {RECALL: "AdaptiveInputEqRecalledTx"}  # the active set tells what was recalled
+
+
+class Trigger(Enum):
+    """The four ways to apply a staged set: field name and what it may change."""
+
+    DP_INIT = "ApplyDPInitLane"
+    IMMEDIATE = "ApplyImmediateLane"
+    IMMEDIATE_TX = "ApplyImmediateTx"
+    IMMEDIATE_RX = "ApplyImmediateRx"
+
+
+class LaneOwner(Protocol):
+    """The lane bank: who holds the data paths."""
+
+    clock: Clock
+    paths: list[DataPath]
+
+    def rebuild(self, *, initial: bool = False) -> None: ...
+    def settle(self) -> None: ...
+
+
+class ControlSet:
+    """The cells of one set, staged or active: DPConfig and signal integrity settings per lane."""
+
+    __slots__ = ("app_sel", "data_path_id", "explicit", "settings")
+
+    def __init__(self, memory: Memory, prefix: str, bank: int) -> None:
+        self.app_sel = memory.cell(f"{prefix}.AppSelCodeLane", bank)
+        self.data_path_id = memory.cell(f"{prefix}.DataPathIDLane", bank)
+        self.explicit = memory.cell(f"{prefix}.ExplicitControlLane", bank)
+        active = prefix == "ACS"
+        self.settings: dict[str, Cell] = {
+            name: memory.cell(f"{prefix}.{ACTIVE_NAME.get(name, name) if active else name}", bank)
+            for name in (*TX_SETTINGS, *RX_SETTINGS)
+        }
+
+    def config(self, lane: int) -> tuple[int, int]:
+        """(AppSel, DataPathID) of a lane."""
+        return self.app_sel.get(lane), self.data_path_id.get(lane)
+
+    def copy_config(self, lane: int, app_sel: int, data_path_id: int, explicit: int) -> None:
+        """Store the DPConfig byte of a lane."""
+        self.app_sel.set(app_sel, lane)
+        self.data_path_id.set(data_path_id, lane)
+        self.explicit.set(explicit, lane)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRequest:
+    """What the host staged for one lane, frozen when the trigger came."""
+
+    app_sel: int
+    data_path_id: int
+    explicit: int
+    settings: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One accepted or rejected request, carried out when its configuration time is over."""
+
+    lanes: tuple[int, ...]
+    codes: dict[int, ConfigStatus]
+    requests: dict[int, LaneRequest]
+    trigger: Trigger
+    pending: bool
+
+    @property
+    def accepted(self) -> bool:
+        return all(code is ConfigStatus.SUCCESS for code in self.codes.values())
+
+
+class ControlSets:
+    """Apply and commissioning of one bank."""
+
+    OWNS = (
+        *(f"{s}.{t.value}" for s in ("SCS0", "SCS1") for t in Trigger),
+        *(f"{s}.{f}" for s in ("SCS0", "SCS1", "ACS") for f in ("AppSelCodeLane", "DataPathIDLane")),
+        *(f"{s}.ExplicitControlLane" for s in ("SCS0", "SCS1", "ACS")),
+        *(f"{s}.{f}" for s in ("SCS0", "SCS1") for f in (*TX_SETTINGS, *RX_SETTINGS)),
+        *(f"ACS.{ACTIVE_NAME.get(f, f)}" for f in (*TX_SETTINGS, *RX_SETTINGS)),
+        "ConfigStatusLane",
+    )
+
+    def __init__(self, memory: Memory, profile: Profile, owner: LaneOwner, bank: int) -> None:
+        self._profile = profile
+        self._owner = owner
+        self.staged = [ControlSet(memory, f"SCS{index}", bank) for index in (0, 1)]
+        self.active = ControlSet(memory, "ACS", bank)
+        self.status = memory.cell("ConfigStatusLane", bank)
+        self._in_progress = 0
+        self._serial = 0
+        for index in (0, 1):
+            for trigger in Trigger:
+                cell = memory.cell(f"SCS{index}.{trigger.value}", bank)
+                if cell.implemented:
+                    hook = partial(self._triggered, index, trigger, cell.address)
+                    cell.page.hooks[cell.address - cell.page.first] = hook
+
+    def _triggered(self, index: int, trigger: Trigger, address: int, write: Write) -> None:
+        mask = write.byte_at(address)
+        if mask:
+            self.apply(index, trigger, mask)
+
+    # -- reset ---------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Default application in the active and all staged sets (APP-06, RST-05, CFG-06)."""
+        self._in_progress = 0
+        self._serial += 1
+        default = self._profile.default_application
+        starts = default.host_starts if default else ()
+        for lane in LANES:
+            start = next((s for s in starts if default and s <= lane < s + default.host_lanes), None)
+            app_sel, path_id = (default.app_sel, start - 1) if default and start else (0, 0)
+            explicit = self._profile.behaviour.default_explicit_control if app_sel else 0
+            for each in (self.active, *self.staged):
+                each.copy_config(lane, app_sel, path_id, explicit)
+                for name, cell in each.settings.items():
+                    cell.set(self._default_setting(name), lane)
+            self.status.set(self._profile.behaviour.initial_config_status, lane)
+
+    def _default_setting(self, name: str) -> int:
+        return self._profile.signal_integrity.get(name, 0)
+
+    # -- apply ---------------------------------------------------------------------------------
+
+    def in_progress(self, lanes: Sequence[int]) -> bool:
+        """True while any of the lanes is being configured."""
+        return bool(self._in_progress & mask_of(lanes))
+
+    def apply(self, index: int, trigger: Trigger, mask: int) -> None:
+        """The host wrote a trigger: judge and start what is accepted (CFG-02 to CFG-04)."""
+        staged = self.staged[index]
+        for lanes in self._connected(staged, mask):
+            touched = [p for p in self._owner.paths if set(p.host_lanes) & set(lanes)]
+            everything = tuple(sorted({*lanes, *(x for p in touched for x in p.host_lanes)}))
+            if self.in_progress(everything) or any(p.state not in STEADY for p in touched):
+                continue  # CFG-03: silently ignored
+            change = self._judge(staged, trigger, lanes, touched)
+            if change is None:
+                continue
+            for lane in lanes:
+                self.status.set(ConfigStatus.IN_PROGRESS, lane)
+            self._in_progress |= mask_of(lanes)
+            self._owner.clock.after(self._profile.behaviour.config_ns, partial(self._finish, change, self._serial))
+
+    def _connected(self, staged: ControlSet, mask: int) -> list[tuple[int, ...]]:
+        """The masked lanes, split into sets that no requested and no existing data path crosses."""
+        lanes = lanes_of(mask)
+        groups: list[set[int]] = []
+        for lane in lanes:
+            related = {lane}
+            for other in lanes:
+                same_request = staged.app_sel.get(lane) and staged.config(lane) == staged.config(other)
+                if same_request or any({lane, other} <= set(p.host_lanes) for p in self._owner.paths):
+                    related.add(other)
+            merged = [g for g in groups if g & related]
+            groups = [g for g in groups if not g & related]
+            groups.append(related.union(*merged))
+        return [tuple(sorted(group)) for group in groups]
+
+    def _judge(
+        self, staged: ControlSet, trigger: Trigger, lanes: tuple[int, ...], touched: list[DataPath]
+    ) -> Change | None:
+        """The change that follows from a trigger on connected lanes, or None when it is to be ignored."""
+        requests = {lane: self._request(staged, lane) for lane in lanes}
+        operating = [p for p in touched if p.state is not DpState.DEACTIVATED]
+        immediate = trigger is not Trigger.DP_INIT
+        if operating and not self._intervention_free(trigger) and immediate:
+            return None  # CFG-07: ignored
+        pending = trigger is Trigger.DP_INIT
+        if immediate and operating and self._settings_only(requests, touched):
+            codes = {lane: self._judge_settings(requests[lane]) for lane in lanes}
+        elif trigger in (Trigger.IMMEDIATE_TX, Trigger.IMMEDIATE_RX):
+            codes = dict.fromkeys(lanes, ConfigStatus.REJECTED)  # CFG-11: settings of one direction only
+        else:
+            codes = self._judge_shape(staged, requests, touched)
+        if any(code is not ConfigStatus.SUCCESS for code in codes.values()):
+            # Requests that share a data path stand or fall together; the innocent ones would leave a part.
+            for lane, code in codes.items():
+                if code is ConfigStatus.SUCCESS:
+                    codes[lane] = ConfigStatus.PARTIAL_DATA_PATH
+        return Change(lanes, codes, requests, trigger, pending)
+
+    def _request(self, staged: ControlSet, lane: int) -> LaneRequest:
+        app_sel, path_id = staged.config(lane)
+        settings = {name: cell.get(lane) for name, cell in staged.settings.items()}
+        return LaneRequest(app_sel, path_id, staged.explicit.get(lane), settings)
+
+    def _intervention_free(self, trigger: Trigger) -> bool:
+        """CFG-07: does the module reconfigure without the host's steps?"""
+        if not self._profile.stepped_config_only:
+            return True
+        return self._profile.auto_commissioning == (1 if trigger is Trigger.DP_INIT else 2)
+
+    @property
+    def regular_reconfiguration(self) -> bool:
+        """DP-03: does a pending initialisation drive an operating data path by itself?"""
+        return self._intervention_free(Trigger.DP_INIT)
+
+    def _settings_only(self, requests: dict[int, LaneRequest], touched: list[DataPath]) -> bool:
+        """CFG-02: single lanes are allowed when nothing but signal integrity changes."""
+        used = {lane for p in touched for lane in p.host_lanes}
+        return all(
+            lane in used and (r.app_sel, r.data_path_id) == self.active.config(lane) for lane, r in requests.items()
+        )
+
+    def _judge_shape(
+        self, staged: ControlSet, requests: dict[int, LaneRequest], touched: list[DataPath]
+    ) -> dict[int, ConfigStatus]:
+        """Result codes per lane in the order of CFG-08; a data path's lanes get one code."""
+        codes: dict[int, ConfigStatus] = {}
+        taken = [p for p in self._owner.paths if p not in touched]
+        for key in dict.fromkeys((r.app_sel, r.data_path_id) if r.app_sel else (0, 0) for r in requests.values()):
+            group = [x for x, r in requests.items() if (r.app_sel, r.data_path_id if r.app_sel else 0) == key]
+            code = self._judge_group(staged, key, group, requests, touched, taken)
+            codes.update(dict.fromkeys(group, code))
+        return codes
+
+    def _judge_group(
+        self,
+        staged: ControlSet,
+        key: tuple[int, int],
+        group: list[int],
+        requests: dict[int, LaneRequest],
+        touched: list[DataPath],
+        taken: list[DataPath],
+    ) -> ConfigStatus:
+        app_sel, path_id = key
+        own = [p for p in touched if set(p.host_lanes) & set(group)]
+        if app_sel:
+            application = self._profile.application(app_sel)
+            if application is None:
+                return ConfigStatus.INVALID_APP_SEL
+            wanted = tuple(lane for lane in LANES if staged.config(lane) == key)
+            if not self._valid_lanes(application, path_id, wanted, taken):
+                return ConfigStatus.INVALID_DATA_PATH
+            if any(lane not in requests for lane in wanted):
+                return ConfigStatus.PARTIAL_DATA_PATH
+        if any(lane not in requests for p in own for lane in p.host_lanes):
+            return ConfigStatus.PARTIAL_DATA_PATH
+        same_shape = bool(app_sel) and len(own) == 1 and own[0].host_lanes == tuple(group)
+        if not same_shape and any(p.state is not DpState.DEACTIVATED for p in own):
+            return ConfigStatus.LANES_IN_USE
+        if app_sel:
+            for lane in group:
+                code = self._judge_settings(requests[lane])
+                if code is not ConfigStatus.SUCCESS:
+                    return code
+        return ConfigStatus.SUCCESS
+
+    def _valid_lanes(
+        self, application: Application, path_id: int, lanes: tuple[int, ...], taken: list[DataPath]
+    ) -> bool:
+        """CFG-08.2: start, number, contiguity, DataPathID and free media lanes."""
+        first = path_id + 1
+        expected = tuple(range(first, first + application.host_lanes))
+        if first not in application.host_starts or lanes != expected:
+            return False
+        media = self._profile.media_lanes(application, first, [p.media_lanes for p in taken])
+        return media is not None
+
+    def _judge_settings(self, request: LaneRequest) -> ConfigStatus:
+        """CFG-08.5: are the staged signal integrity values ones that the module offers?"""
+        limits = self._profile.setting_limits
+        if request.settings[RECALL] > limits.recall_buffers:
+            return ConfigStatus.INVALID_SI
+        if request.explicit and not limits.allow(request.settings):
+            return ConfigStatus.INVALID_SI
+        return ConfigStatus.SUCCESS
+
+    # -- commissioning -------------------------------------------------------------------------
+
+    def _finish(self, change: Change, serial: int) -> None:
+        if serial != self._serial:
+            return  # a reset came in between
+        self._in_progress &= ~mask_of(change.lanes)
+        if change.accepted:
+            self._provision(change)
+        for lane in change.lanes:
+            self.status.set(change.codes[lane], lane)
+        self._owner.settle()
+
+    def _provision(self, change: Change) -> None:
+        """Copy to the active set and say what is to be initialised (CFG-05, CFG-07)."""
+        names: tuple[str, ...] = (*TX_SETTINGS, *RX_SETTINGS)
+        if change.trigger is Trigger.IMMEDIATE_TX:
+            names = TX_SETTINGS
+        elif change.trigger is Trigger.IMMEDIATE_RX:
+            names = RX_SETTINGS
+        for lane in change.lanes:
+            request = change.requests[lane]
+            self.active.copy_config(
+                lane,
+                request.app_sel,
+                request.data_path_id if request.app_sel else 0,
+                request.explicit if request.app_sel else 0,
+            )
+            for name in names:
+                # ExplicitControl 0: the application's defaults; a recall is taken in any case (CFG-05).
+                staged = request.explicit or name == RECALL
+                self.active.settings[name].set(request.settings[name] if staged else self._default_setting(name), lane)
+        self._owner.rebuild()
+        if change.pending:
+            for path in self._owner.paths:
+                if set(path.host_lanes) & set(change.lanes):
+                    path.init_pending = True

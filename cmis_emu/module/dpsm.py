@@ -1,0 +1,155 @@
+"""The data path state machine (rules DP-01 to DP-19): one `DataPath` per data path of the active set.
+
+Owns the state, its timer and the DPStateChanged rule (DP-13, DP-14). The conditions come from a
+`DataPathFrame`, which knows the controls; lanes and registers are the frame's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from transitions import Machine
+
+from cmis_emu.clock import Clock, Event
+from cmis_emu.layouts.application import Application
+from cmis_emu.module.states import DPSM_TRANSITIONS, STEADY, DpState
+
+
+class DataPathFrame(Protocol):
+    """What a data path asks and tells."""
+
+    clock: Clock
+
+    def deinit_s(self, path: DataPath) -> bool: ...
+    def redeinit_s(self, path: DataPath) -> bool: ...
+    def deactivate_s(self, path: DataPath) -> bool: ...
+    def configuring(self, path: DataPath) -> bool: ...
+    def dpsm_duration_ns(self, state: DpState) -> int: ...
+    def dpsm_flagged(self, transient: DpState) -> bool: ...
+    def dpsm_entered(self, path: DataPath) -> None: ...
+    def dpsm_changed_flag(self, path: DataPath) -> None: ...
+    def settle(self) -> None: ...
+
+
+class DataPath:
+    """One data path: host lanes and media lanes of one bank, 1-based, and a state."""
+
+    __slots__ = (
+        "__dict__",  # transitions binds triggers per model
+        "_announce",
+        "_frame",
+        "_timer",
+        "application",
+        "host_lanes",
+        "init_pending",
+        "media_lanes",
+        "state",
+    )
+
+    if TYPE_CHECKING:  # added by the machine
+
+        def evaluate(self) -> bool: ...
+        def finished(self) -> bool: ...
+
+    def __init__(
+        self,
+        frame: DataPathFrame,
+        application: Application,
+        host_lanes: tuple[int, ...],
+        media_lanes: tuple[int, ...],
+    ) -> None:
+        self._frame = frame
+        self.application = application
+        self.host_lanes = host_lanes
+        self.media_lanes = media_lanes
+        self.init_pending = False
+        self.state = DpState.DEACTIVATED
+        self._timer: Event | None = None
+        self._announce = False
+        _MACHINE.add_model(self, initial=DpState.DEACTIVATED)
+
+    @property
+    def data_path_id(self) -> int:
+        """Lowest host lane minus one (APP-05)."""
+        return self.host_lanes[0] - 1
+
+    def media_lane_of(self, host_lane: int) -> int:
+        """The media lane that carries `host_lane`'s signal: the gearbox maps neighbours together."""
+        ratio = max(1, len(self.host_lanes) // len(self.media_lanes))
+        return self.media_lanes[min((host_lane - self.host_lanes[0]) // ratio, len(self.media_lanes) - 1)]
+
+    def host_lanes_of(self, media_lane: int) -> tuple[int, ...]:
+        """The host lanes whose signal `media_lane` carries."""
+        return tuple(lane for lane in self.host_lanes if self.media_lane_of(lane) == media_lane)
+
+    def close(self) -> None:
+        """Cease to exist (DP-17, DP-18)."""
+        self._cancel()
+        if self in _MACHINE.models:
+            _MACHINE.remove_model(self)
+
+    def freeze(self) -> None:
+        """Stay in this state: no timer runs on (DP-18)."""
+        self._cancel()
+
+    # -- conditions, by the names of the table ---------------------------------------------------
+
+    def deinit_s(self) -> bool:
+        """DPDeinitS (DP-02)."""
+        return self._frame.deinit_s(self)
+
+    def redeinit_s(self) -> bool:
+        """DPReDeinitS (DP-03)."""
+        return self._frame.redeinit_s(self)
+
+    def deactivate_s(self) -> bool:
+        """DPDeactivateS (DP-04)."""
+        return self._frame.deactivate_s(self)
+
+    # -- motion --------------------------------------------------------------------------------
+
+    def settle(self) -> bool:
+        """Take every transition that is due now; True if the state changed."""
+        moved = False
+        while not (self.state in STEADY and self._frame.configuring(self)):  # being configured: it stays
+            before = self.state
+            self.evaluate()
+            if self.state is before:
+                break
+            moved = True
+        if self._announce and self.state in STEADY:
+            # DP-13: only a steady state that is not left at once is announced (DP-14).
+            self._frame.dpsm_changed_flag(self)
+        self._announce = False
+        return moved
+
+    def entered(self) -> None:
+        """Called by the table after each transition."""
+        self._cancel()
+        if self.state is DpState.INIT:
+            self.init_pending = False  # DP-06
+        self._frame.dpsm_entered(self)
+        if self.state not in STEADY:
+            self._timer = self._frame.clock.after(self._frame.dpsm_duration_ns(self.state), self._expired)
+
+    def _expired(self) -> None:
+        self._timer = None
+        self._announce = self._frame.dpsm_flagged(self.state)
+        self.finished()
+        self._frame.settle()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+_MACHINE = Machine(
+    model=None,
+    states=list(DpState),
+    initial=DpState.DEACTIVATED,
+    transitions=DPSM_TRANSITIONS,
+    auto_transitions=False,
+    ignore_invalid_triggers=True,
+    after_state_change="entered",
+)

@@ -1,0 +1,145 @@
+"""Latched flags, their masks, the summary and the interrupt (rules FLG-01 to FLG-12, MSM-11).
+
+Owns every clear-on-read bit. Others report events (`latch`) and level conditions (`level`); a condition
+that still holds after the clearing read sets its flag again, one flag latency later and never within the
+same transaction (FLG-02). The interrupt is recomputed at each change, so it comes with nobody polling.
+
+Race: when a flag is set while a read of it is on the bus, setting wins, because a read clears only the
+bits that it returned as 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cmis_emu.clock import Clock, Event
+from cmis_emu.registers.memory import Cell, Memory, Page, Write
+from cmis_emu.registers.field import LOWER
+from cmis_emu.registers.regmap import FlagBlock
+
+SUMMARY_PAGES = {0x11: "Page11h", 0x12: "Page12h", 0x14: "Page14h", 0x2C: "Page2Ch"}
+
+
+class _Block:
+    """One run of flag bytes and its run of mask bytes, as two slices."""
+
+    __slots__ = ("flags", "first", "last", "mask_first", "mask_last", "masks")
+
+    def __init__(self, block: FlagBlock, flags: Page, masks: Page) -> None:
+        self.flags = flags.data
+        self.masks = masks.data
+        self.first = block.first - flags.first
+        self.last = block.last - flags.first + 1
+        self.mask_first = block.mask_first - masks.first
+        self.mask_last = self.mask_first + self.last - self.first
+
+    def unmasked(self) -> bool:
+        """True when a flag is set whose mask bit is 0 (FLG-06)."""
+        flags = int.from_bytes(self.flags[self.first : self.last], "big")
+        if not flags:
+            return False
+        return bool(flags & ~int.from_bytes(self.masks[self.mask_first : self.mask_last], "big"))
+
+
+class Flags:
+    """All flags of one module. `on_interrupt(asserted)` is called when the request changes."""
+
+    def __init__(self, memory: Memory, clock: Clock, latency_ns: int, on_interrupt: Callable[[bool], None]) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._latency_ns = latency_ns
+        self._on_interrupt = on_interrupt
+        self._levels: dict[tuple[Page, int], int] = {}
+        self._again: Event | None = None
+        self.asserted = False
+        self._blocks: list[_Block] = []
+        self._summaries: list[tuple[Cell, list[tuple[bytearray, int, int]]]] = []
+        self._deasserted = memory.cell("InterruptDeasserted")
+        banks = range(max(bank for _, bank in memory.pages) + 1)
+        for bank in banks:
+            self._bind_bank(bank)
+        memory.on_cleared = self._cleared
+
+    def _bind_bank(self, bank: int) -> None:
+        memory = self._memory
+        for block in memory.compiled.flag_blocks:
+            if (block.page, bank) in memory.pages and (block.mask_page, bank) in memory.pages:
+                flags, masks = memory.page(block.page, bank), memory.page(block.mask_page, bank)
+                self._blocks.append(_Block(block, flags, masks))
+                for index in range(block.last - block.first + 1):
+                    masks.hooks[block.mask_first - masks.first + index] = self._mask_written
+        for number, name in SUMMARY_PAGES.items():
+            spans = [
+                (memory.page(b.page, bank).data, b.first - 128, b.last - 127)
+                for b in memory.compiled.flag_blocks
+                if b.page == number and (number, bank) in memory.pages
+            ]
+            if spans and number != LOWER:
+                self._summaries.append((memory.cell(f"FlagsSummaryBank{bank}{name}"), spans))
+
+    # -- what the rest of the module reports -----------------------------------------------------
+
+    def latch(self, cell: Cell, bits: int = 1, lane: int = 1) -> None:
+        """An event: set flag bits now. For a lane field of one byte `bits` is its lane mask.
+
+        Bits that the profile does not implement stay 0 (FLG-11).
+        """
+        index, mask = self._place(cell, bits, lane)
+        self._set(cell.page, index, mask)
+        self.update()
+
+    def level(self, cell: Cell, bits: int) -> None:
+        """A condition: the lanes (or 1) for which it holds now. New ones latch at once."""
+        index, mask = self._place(cell, bits, 1)
+        every = self._place(cell, (1 << len(cell.slots)) - 1, 1)[1]
+        key = (cell.page, index)
+        old = self._levels.get(key, 0)
+        new = (old & ~every) | mask
+        if new != old:
+            self._levels[key] = new
+            if new & ~old:
+                self._set(cell.page, index, new & ~old)
+                self.update()
+
+    @staticmethod
+    def _place(cell: Cell, bits: int, lane: int) -> tuple[int, int]:
+        index, _, lsb, _ = cell.slots[lane - 1]
+        return index, bits << lsb
+
+    def _set(self, page: Page, index: int, bits: int) -> None:
+        page.data[index] |= bits & page.compiled.clear_mask[index]
+
+    # -- host accesses -------------------------------------------------------------------------
+
+    def _cleared(self, page: Page, index: int, bits: int) -> None:
+        """A read cleared bits: forget them, and look again later where the condition holds (FLG-02)."""
+        if self._levels.get((page, index), 0) & bits and self._again is None:
+            self._again = self._clock.after(self._latency_ns, self._relatch)
+        self.update()
+
+    def _relatch(self) -> None:
+        self._again = None
+        for (page, index), bits in self._levels.items():
+            self._set(page, index, bits)
+        self.update()
+
+    def _mask_written(self, _: Write) -> None:
+        self.update()
+
+    def reset(self) -> None:
+        """All flags cleared, all conditions forgotten (RST-05)."""
+        self._levels.clear()
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self.update()
+
+    def update(self) -> None:
+        """Summary, InterruptDeasserted and the pin, from the bytes as they are (FLG-06, FLG-07, MSM-11)."""
+        for cell, spans in self._summaries:
+            cell.set(int(any(any(data[first:last]) for data, first, last in spans)))
+        asserted = any(block.unmasked() for block in self._blocks)
+        self._deasserted.set(int(not asserted))
+        if asserted != self.asserted:
+            self.asserted = asserted
+            self._on_interrupt(asserted)

@@ -1,0 +1,356 @@
+"""One emulated module: memory, state machines, flags, monitors and plant, put together.
+
+`Module` meets the bus as a device (`answers`, `latch`, `read`, `clocked_out`, `write`) and the emulator as
+a thing with pins and power. Every outside event ends in `settle`, which moves the state machines as far as
+they go at this instant and then brings outputs, flags and the interrupt in line. Callers hold the
+emulator's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.module.flags import Flags
+from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.monitors import Monitors
+from cmis_emu.module.msm import ModuleStateMachine
+from cmis_emu.module.profile import Profile
+from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
+from cmis_emu.module.states import MsmState
+from cmis_emu.physics.plant import Environment, ModulePlant, PowerMode
+from cmis_emu.registers.memory import Cell, Memory, Write
+from cmis_emu.registers.view import View
+
+RESET_PULSE_NS = 10 * NS_PER_US  # RST-03: a shorter ResetL pulse is not seen
+
+FLAT_STATE = MsmState.READY.code  # MSM-10
+
+_FLAGGED = frozenset({MsmState.LOW_PWR, MsmState.READY, MsmState.FAULT})  # MSM-06
+
+_POWER = {
+    MsmState.RESETTING: PowerMode.LOW,
+    MsmState.RESET: PowerMode.LOW,
+    MsmState.MGMT_INIT: PowerMode.LOW,
+    MsmState.LOW_PWR: PowerMode.LOW,
+    MsmState.PWR_UP: PowerMode.FULL,
+    MsmState.READY: PowerMode.FULL,
+    MsmState.PWR_DN: PowerMode.FULL,
+    MsmState.FAULT: PowerMode.LOW,
+}
+
+
+class Module:
+    """A plugged-in module of one profile. Host-driven inputs are attributes set through `drive`."""
+
+    OWNS = (
+        "ModuleState",
+        "InterruptDeasserted",
+        "LowPwrAllowRequestHW",
+        "LowPwrRequestSW",
+        "SoftwareReset",
+        "BankBroadcastEnable",
+        "BankSelect",
+        "PageSelect",
+        "ModuleStateChangedFlag",
+        "ModuleFaultCause",
+    )
+
+    def __init__(
+        self,
+        profile: Profile,
+        clock: Clock,
+        *,
+        seed: int = 0,
+        environment: Environment | None = None,
+        on_interrupt: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.profile = profile
+        self.clock = clock
+        self.memory = Memory(
+            profile.regmap, profile.compiled, profile.image, flat=profile.flat, bank_counts=profile.bank_count
+        )
+        self.view = View(profile.regmap, self._fetch, self.memory.store)
+        self.plant = ModulePlant(profile.plant, clock, seed, environment or Environment())
+        self.interrupt_listener = on_interrupt
+        self.flags = Flags(
+            self.memory, clock, round(profile.behaviour.flag_latency_ms * NS_PER_MS), self._interrupt_changed
+        )
+        self._powered = False
+        self._reset_low = False
+        self._lp_mode = False
+        self._selected = True
+        self._soft_reset = False
+        self._fault_cause = 0
+        self._settling = False
+        self._unsettled = False
+        self._stale = True
+        self._reset_timer: Event | None = None
+        self._hold_until_ns = 0
+        self._managed = False
+        self._bind()
+        self.msm = ModuleStateMachine(self)
+        banks = range(0 if profile.flat else profile.banks)
+        self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
+        self.monitors = Monitors(self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state)
+        self.protection = OverheatProtection(clock, self.plant, self._overheated)
+        self.plant.on_change.append(self._plant_changed)
+        self._reset_registers()
+
+    def _bind(self) -> None:
+        cell = self.memory.cell
+        self._state = cell("ModuleState")
+        self._allow_hw = cell("LowPwrAllowRequestHW")
+        self._request_sw = cell("LowPwrRequestSW")
+        self._changed_flag = cell("ModuleStateChangedFlag")
+        self._cause = cell("ModuleFaultCause")
+        reset = cell("SoftwareReset")
+        self._reset_address, self._reset_lsb = reset.address, reset.slots[0][2]
+        reset.page.hooks[reset.address] = self._global_control
+        if self.memory.has("BankBroadcastEnable"):
+            self.memory.broadcast = partial(_is_set, cell("BankBroadcastEnable"))
+
+    # -- the device that a bus target sees ---------------------------------------------------------
+
+    def answers(self) -> bool:
+        """Rules I2C-01, I2C-10, I2C-11, RST-02: managed, selected, and not holding off."""
+        now = self.clock.sync()
+        return self._managed and self._selected and now >= self._hold_until_ns
+
+    def latch(self, address: int) -> None:
+        """Bring live bytes up to date, once at the start of a read (MON-06)."""
+        page = self.memory.lower if address < 128 else self.memory.upper
+        live = page.live
+        if live is not None:
+            now = self.clock.now_ns
+            if live.due_ns <= now:
+                live.refresh(now)
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes as they are; `latch` made them fresh."""
+        return self.memory.read(address, length, 0)
+
+    def clocked_out(self, address: int, data: bytes) -> None:
+        """Clear-on-read for the bytes that left the module."""
+        self.memory.clocked_out(address, data)
+
+    def write(self, address: int, data: bytes) -> None:
+        """One complete write transaction."""
+        self.memory.write(address, data)
+        behaviour = self.profile.behaviour
+        hold_ms = behaviour.page_holdoff_ms if address <= 127 < address + len(data) else behaviour.write_holdoff_ms
+        if hold_ms:
+            self._hold_until_ns = self.clock.now_ns + round(hold_ms * NS_PER_MS)
+
+    def write_limit(self, address: int) -> int:
+        """I2C-06."""
+        return self.profile.behaviour.write_limit
+
+    def read_limit(self) -> int:
+        """I2C-05: beyond it the module stops driving data."""
+        limit = self.profile.behaviour.read_limit
+        return limit if limit < 128 else 1 << 30
+
+    # -- the back door -----------------------------------------------------------------------------
+
+    def get(self, name: str, lane: int | None = None, bank: int = 0) -> Any:
+        """Value of a field by its CMIS name, in its unit (W, A, degC, V; codes for enumerations).
+
+        A lane field without `lane` gives the list of all lanes. Raises UnknownFieldError.
+        """
+        self.clock.sync()
+        return self.view.get(name, lane=lane, bank=bank)
+
+    def set(self, name: str, value: Any, lane: int | None = None, bank: int = 0) -> None:
+        """Store a field by its CMIS name, ignoring access rules; the vendor's side of the module.
+
+        Controls take effect as if the module itself had changed them. Raises UnknownFieldError, InputError.
+        """
+        self.clock.sync()
+        self.view.set(name, value, lane=lane, bank=bank)
+        self.memory.update_checksum(self.profile.regmap.resolve(name)[0])
+        self.monitors.reload_thresholds()
+        self._stale = True
+        self.settle()
+        self.flags.update()
+
+    def peek(self, page: int, offset: int, length: int, bank: int = 0) -> bytes:
+        """Bytes of a page without side effects. `page` -1 is the lower memory; offsets as on the bus."""
+        now = self.clock.sync()
+        return self.memory.fetch(page, bank, offset, length, now)
+
+    def _fetch(self, page: int, bank: int, offset: int, length: int) -> bytes:
+        return self.memory.fetch(page, bank, offset, length, self.clock.now_ns)
+
+    # -- inputs ------------------------------------------------------------------------------------
+
+    def set_power(self, on: bool) -> None:
+        """Supply voltage applied or taken away (VccReset)."""
+        if on != self._powered:
+            self._powered = on
+            if not on:
+                self.plant.set_power(PowerMode.OFF)
+            self.settle()
+
+    def set_reset_pin(self, low: bool) -> None:
+        """ResetL level; a pulse is seen after 10 us (RST-03)."""
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
+            self._reset_timer = None
+        if low and not self._reset_low and self._managed:
+            self._reset_timer = self.clock.after(RESET_PULSE_NS, self._reset_seen)
+        else:
+            self._reset_low = low
+            self.settle()
+
+    def _reset_seen(self) -> None:
+        self._reset_timer = None
+        self._reset_low = True
+        self.settle()
+
+    def set_lp_mode(self, high: bool) -> None:
+        """LPMode level: LowPwrRequestHW."""
+        self._lp_mode = high
+        self.settle()
+
+    def set_selected(self, selected: bool) -> None:
+        """ModSelL asserted (I2C-01)."""
+        self._selected = selected
+
+    def fault(self, cause: int) -> None:
+        """The module finds a fault in itself and enters ModuleFault (MSM-04, MSM-09)."""
+        self._fault_cause = cause
+        self.settle()
+
+    def _overheated(self) -> None:
+        if self._managed:
+            self.fault(OVERHEAT_CAUSE)
+
+    def close(self) -> None:
+        """Unplugged: stop every timer and state machine."""
+        self._managed = False
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
+        for bank in self.banks:
+            bank.close()
+        self.monitors.close()
+        self.protection.close()
+        self.flags.reset()
+        self.plant.set_power(PowerMode.OFF)
+        self.plant.close()
+        self.msm.close()
+
+    # -- conditions of the state machines ------------------------------------------------------------
+
+    def msm_state(self) -> MsmState:
+        """State of the module state machine."""
+        return self.msm.state
+
+    def reset_s(self) -> bool:
+        """ResetS = VccReset or HwReset or SoftwareReset (RST-01)."""
+        return not self._powered or self._reset_low or self._soft_reset
+
+    def fault_s(self) -> bool:
+        """A fault was detected."""
+        return self._fault_cause != 0
+
+    def low_pwr_s(self) -> bool:
+        """LowPwrS = LowPwrRequestSW or (LowPwrAllowRequestHW and LowPwrRequestHW) (MSM-02)."""
+        return bool(self._request_sw.get()) or (bool(self._allow_hw.get()) and self._lp_mode)
+
+    def module_deactivated_t(self) -> bool:
+        """ModuleDeactivatedT: every data path is in DPDeactivated (MSM-03)."""
+        return all(bank.deactivated() for bank in self.banks)
+
+    def msm_duration_ns(self, state: MsmState) -> int:
+        """How long a transient module state lasts here (MSM-07)."""
+        return self.profile.durations_ns.get(state.value, 0)
+
+    def msm_entered(self, state: MsmState) -> None:
+        """What each module state does to the rest of the module."""
+        if state is MsmState.RESETTING:
+            self._managed = False
+            self._soft_reset = False
+            self._fault_cause = 0
+            self._reset_registers()
+        elif state is MsmState.FAULT:
+            for bank in self.banks:
+                bank.freeze()
+                bank.silence()
+            self._cause.set(self._fault_cause)
+        if state is MsmState.LOW_PWR:
+            self._managed = True
+        if self._powered:
+            self.plant.set_power(_POWER[state])
+        self._state.set(FLAT_STATE if self.profile.flat and self._managed else state.code)
+        self._stale = True
+        if state in _FLAGGED:
+            self.flags.latch(self._changed_flag)
+
+    # -- settling ------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Come to rest at this instant: state machines, then outputs and flags."""
+        if self._settling:
+            self._unsettled = True
+            return
+        self._settling = True
+        try:
+            while True:
+                self._unsettled = False
+                moved = self.msm.settle()
+                if self.msm.state is not MsmState.FAULT:
+                    for bank in self.banks:
+                        moved |= bank.settle_paths()
+                self._stale |= moved
+                if self._managed:
+                    for bank in self.banks:
+                        self._stale |= bank.update_signals()
+                if not moved and not self._unsettled:
+                    break
+            if self._stale:
+                self._stale = False
+                self._set_activity()
+                self.monitors.changed()
+                self.protection.check()
+        finally:
+            self._settling = False
+
+    def _set_activity(self) -> None:
+        """Lanes at work make heat."""
+        active = [bank.active_lanes() for bank in self.banks]
+        self.plant.set_active_lanes(sum(a[0] for a in active), sum(a[1] for a in active))
+
+    def _plant_changed(self) -> None:
+        self._stale = True
+        self.settle()
+
+    def _global_control(self, write: Write) -> None:
+        value = write.byte_at(self._reset_address)
+        if value is not None and value >> self._reset_lsb & 1:
+            self._soft_reset = True  # RST-02; cleared when the reset is carried out
+        self.settle()
+
+    def _reset_registers(self) -> None:
+        """Every register to its default (RST-05, RST-06)."""
+        self.memory.reset()
+        self.flags.reset()
+        for bank in self.banks:
+            bank.reset()
+        self.monitors.reset()
+        self._hold_until_ns = 0
+
+    def _interrupt_changed(self, asserted: bool) -> None:
+        if self.interrupt_listener is not None:
+            self.interrupt_listener(asserted)
+
+    @property
+    def interrupt_asserted(self) -> bool:
+        """True while IntL is driven low (FLG-06)."""
+        return self.flags.asserted and self._managed
+
+
+def _is_set(cell: Cell) -> bool:
+    return bool(cell.get())

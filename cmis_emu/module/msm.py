@@ -1,0 +1,114 @@
+"""The module state machine (rules MSM-01 to MSM-12, RST-01 to RST-05): states, timers, nothing else.
+
+Conditions are asked of a `ModuleFrame`; entering a state is told to it. `transitions` drives the table;
+durations run on the injected clock, never on the library's timers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from transitions import Machine
+
+from cmis_emu.clock import Clock, Event
+from cmis_emu.module.states import MSM_TRANSITIONS, MsmState
+
+
+class ModuleFrame(Protocol):
+    """What the machine asks and tells."""
+
+    clock: Clock
+
+    def reset_s(self) -> bool: ...
+    def fault_s(self) -> bool: ...
+    def low_pwr_s(self) -> bool: ...
+    def module_deactivated_t(self) -> bool: ...
+    def msm_duration_ns(self, state: MsmState) -> int: ...
+    def msm_entered(self, state: MsmState) -> None: ...
+    def settle(self) -> None: ...
+
+
+class ModuleStateMachine:
+    """One module's MSM. `settle` moves it as far as its conditions allow at this instant."""
+
+    __slots__ = ("__dict__", "_frame", "_timer", "state")  # __dict__: transitions binds triggers per model
+
+    if TYPE_CHECKING:  # added by the machine
+
+        def evaluate(self) -> bool: ...
+        def finished(self) -> bool: ...
+
+    def __init__(self, frame: ModuleFrame) -> None:
+        self._frame = frame
+        self._timer: Event | None = None
+        self.state = MsmState.RESET
+        _MACHINE.add_model(self, initial=MsmState.RESET)
+
+    def close(self) -> None:
+        """Leave the shared machine and forget the timer."""
+        self._cancel()
+        if self in _MACHINE.models:
+            _MACHINE.remove_model(self)
+
+    # -- conditions, by the names of the table ---------------------------------------------------
+
+    def reset_s(self) -> bool:
+        """ResetS (RST-01)."""
+        return self._frame.reset_s()
+
+    def fault_s(self) -> bool:
+        """A module fault was detected (MSM-04)."""
+        return self._frame.fault_s()
+
+    def low_pwr_s(self) -> bool:
+        """LowPwrS (MSM-02)."""
+        return self._frame.low_pwr_s()
+
+    def low_pwr_ex_s(self) -> bool:
+        """LowPwrExS (MSM-03)."""
+        return self._frame.low_pwr_s() and self._frame.module_deactivated_t()
+
+    # -- motion --------------------------------------------------------------------------------
+
+    def settle(self) -> bool:
+        """Take every transition that is due now; True if the state changed."""
+        moved = False
+        while True:
+            before = self.state
+            self.evaluate()
+            if self.state is before:
+                return moved
+            moved = True
+
+    def entered(self) -> None:
+        """Called by the table after each transition."""
+        self._cancel()
+        self._frame.msm_entered(self.state)
+        if self.state in _TIMED:
+            duration = self._frame.msm_duration_ns(self.state)
+            self._timer = self._frame.clock.after(duration, self._expired)
+        elif self.state is MsmState.RESETTING:
+            self.finished()
+
+    def _expired(self) -> None:
+        self._timer = None
+        self.finished()
+        self._frame.settle()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+_TIMED = frozenset({MsmState.MGMT_INIT, MsmState.PWR_UP, MsmState.PWR_DN})
+
+_MACHINE = Machine(
+    model=None,
+    states=MsmState,
+    initial=MsmState.RESET,
+    transitions=MSM_TRANSITIONS,
+    auto_transitions=False,
+    ignore_invalid_triggers=True,
+    after_state_change="entered",
+)

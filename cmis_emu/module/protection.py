@@ -1,0 +1,42 @@
+"""Overheat protection: the module shuts itself off when its case is too hot.
+
+The shutdown temperature is the optics model's (section 2); the state that follows is ModuleFault with the
+temperature cause. The time of the crossing is predicted from the plant, so nothing polls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cmis_emu.clock import NS_PER_MS, NS_PER_S, Clock, Event
+from cmis_emu.physics.plant import ModulePlant, Quantity
+
+OVERHEAT_CAUSE = 6  # ModuleFaultCause: temperature related fault
+
+
+class OverheatProtection:
+    """Calls `tripped` once the case temperature reaches the shutdown limit."""
+
+    def __init__(self, clock: Clock, plant: ModulePlant, tripped: Callable[[], None]) -> None:
+        self._clock = clock
+        self._plant = plant
+        self._tripped = tripped
+        self._event: Event | None = None
+
+    def check(self) -> None:
+        """Something changed: trip now, or look again when the limit can be reached at the earliest."""
+        self.close()
+        now = self._clock.now_ns
+        trend = self._plant.trend(Quantity.CASE_TEMPERATURE, 0, now)
+        margin = self._plant.parameters.thermal.shutdown_c - trend.value
+        if margin <= 0:
+            self._tripped()
+        elif trend.remaining >= margin and trend.rate > 0:
+            look = max(NS_PER_MS, int(margin / trend.rate * NS_PER_S))
+            self._event = self._clock.after(look, self.check)
+
+    def close(self) -> None:
+        """Forget the next look."""
+        if self._event is not None:
+            self._event.cancel()
+            self._event = None

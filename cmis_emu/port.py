@@ -1,0 +1,220 @@
+"""A port: the cage that a module sits in. Pins, power, hot plug, and the module's place on a bus.
+
+Pins are electrical levels, named as on the connector: True is high. Host-driven ones (ResetL, LPMode,
+ModSelL, power) keep their level while modules come and go; module-driven ones (IntL, ModPrsL) are pulled up,
+so an empty cage reads True. Callers outside the emulator's own thread are serialised by its lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from cmis_emu.bus.target import Target
+from cmis_emu.clock import Clock
+from cmis_emu.errors import CmisEmuError, InputError
+from cmis_emu.module.module import Module
+from cmis_emu.module.profile import Profile, load_profile
+from cmis_emu.physics.plant import Environment
+
+HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}
+"""Host-driven pins and their levels at start: released from reset, LPMode low, selected, powered."""
+
+MODULE_PINS = ("IntL", "ModPrsL")
+
+
+class EmptyPortError(CmisEmuError):
+    """The port holds no module."""
+
+
+class Pins:
+    """The side-band pins of one port as attributes; `True` is the high level (RST-08)."""
+
+    __slots__ = ("_levels", "_port")
+
+    def __init__(self, port: Port, levels: dict[str, bool]) -> None:
+        self._port = port
+        self._levels = {**HOST_PINS, **levels}
+
+    def get(self, name: str) -> bool:
+        """Level of any pin by name. Raises InputError for an unknown one."""
+        if name == "IntL":
+            return self._port.interrupt_level()
+        if name == "ModPrsL":
+            return self._port.occupant is None
+        if name not in self._levels:
+            raise InputError(repr(name), f"one of {', '.join((*HOST_PINS, *MODULE_PINS))}", field="pin")
+        return self._levels[name]
+
+    def set(self, name: str, level: bool) -> None:
+        """Drive a host-driven pin. Raises InputError for an unknown or a module-driven one."""
+        if name not in self._levels:
+            expected = f"a pin that the host drives: {', '.join(HOST_PINS)}"
+            raise InputError(repr(name), expected, field="pin")
+        self._levels[name] = bool(level)
+        self._port.drive(name, bool(level))
+
+    def levels(self) -> dict[str, bool]:
+        """All pins and their levels."""
+        return {name: self.get(name) for name in (*HOST_PINS, *MODULE_PINS)}
+
+    @property
+    def ResetL(self) -> bool:  # noqa: N802 - the pin's name
+        """Low holds the module in reset; a pulse shorter than 10 us is not seen (RST-03)."""
+        return self.get("ResetL")
+
+    @ResetL.setter
+    def ResetL(self, level: bool) -> None:  # noqa: N802
+        self.set("ResetL", level)
+
+    @property
+    def LPMode(self) -> bool:  # noqa: N802
+        """High asks for low power where LowPwrAllowRequestHW lets it (MSM-02)."""
+        return self.get("LPMode")
+
+    @LPMode.setter
+    def LPMode(self, level: bool) -> None:  # noqa: N802
+        self.set("LPMode", level)
+
+    @property
+    def ModSelL(self) -> bool:  # noqa: N802
+        """High deselects the module: it answers no address (I2C-01)."""
+        return self.get("ModSelL")
+
+    @ModSelL.setter
+    def ModSelL(self, level: bool) -> None:  # noqa: N802
+        self.set("ModSelL", level)
+
+    @property
+    def power(self) -> bool:
+        """Supply voltage on."""
+        return self.get("power")
+
+    @power.setter
+    def power(self, level: bool) -> None:
+        self.set("power", level)
+
+    @property
+    def IntL(self) -> bool:  # noqa: N802
+        """Low while the module requests an interrupt (FLG-06)."""
+        return self.get("IntL")
+
+    @property
+    def ModPrsL(self) -> bool:  # noqa: N802
+        """Low while a module is present."""
+        return self.get("ModPrsL")
+
+
+class Port:
+    """One cage. `module` is the module in it; `insert` and `remove` are hot plug."""
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        clock: Clock,
+        lock: threading.RLock,
+        *,
+        seed: int,
+        environment: Environment,
+        levels: dict[str, bool],
+        rewire: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.target = target
+        self.occupant: Module | None = None
+        self.pins = Pins(self, levels)
+        self.interrupt_listeners: list[Callable[[bool], None]] = []
+        self._clock = clock
+        self._lock = lock
+        self._seed = seed
+        self._environment = environment
+        self._rewire = rewire
+        self._host_signal = 0xFFFFFFFF  # every host lane carries a good signal
+
+    @property
+    def module(self) -> Module:
+        """The module in the cage. Raises EmptyPortError when there is none."""
+        if self.occupant is None:
+            raise EmptyPortError(f"port {self.name}: found an empty cage, expected a module")
+        return self.occupant
+
+    @property
+    def profile(self) -> Profile | None:
+        """Profile of the module in the cage."""
+        return None if self.occupant is None else self.occupant.profile
+
+    def insert(self, profile: str | Profile) -> None:
+        """Plug a module in; a module already there is removed first. Raises InputError for a bad profile."""
+        product = load_profile(profile) if isinstance(profile, str) else profile
+        with self._lock:
+            self._clock.sync()
+            self.remove()
+            module = Module(
+                product,
+                self._clock,
+                seed=self._seed,
+                environment=self._environment,
+                on_interrupt=self._interrupt,
+            )
+            self.occupant = module
+            self.target.device = module
+            module.set_selected(not self.pins.ModSelL)
+            module.set_lp_mode(self.pins.LPMode)
+            module.set_reset_pin(not self.pins.ResetL)
+            for number in range(8 * len(module.banks)):
+                self._apply_host_signal(module, number + 1)
+            self._rewire(self.name)
+            module.set_power(self.pins.power)
+
+    def remove(self) -> None:
+        """Pull the module out. A transaction under way ends there."""
+        with self._lock:
+            self._clock.sync()
+            module, self.occupant = self.occupant, None
+            if module is not None:
+                self.target.unplugged()
+                was_low = module.interrupt_asserted
+                module.close()
+                self._rewire(self.name)
+                if was_low:
+                    self._interrupt(False)
+
+    def set_host_signal(self, lane: int, present: bool) -> None:
+        """The host drives, or stops driving, a good electrical signal into host lane `lane` (1-based)."""
+        with self._lock:
+            self._clock.sync()
+            bit = 1 << (lane - 1)
+            self._host_signal = self._host_signal | bit if present else self._host_signal & ~bit
+            if self.occupant is not None:
+                self._apply_host_signal(self.occupant, lane)
+
+    def _apply_host_signal(self, module: Module, lane: int) -> None:
+        bank = module.banks[(lane - 1) // 8]
+        bank.set_host_signal((lane - 1) % 8 + 1, bool(self._host_signal >> (lane - 1) & 1))
+
+    def drive(self, name: str, level: bool) -> None:
+        """A host-driven pin has changed."""
+        with self._lock:
+            self._clock.sync()
+            module = self.occupant
+            if module is None:
+                return
+            apply = {
+                "ResetL": lambda: module.set_reset_pin(not level),
+                "LPMode": lambda: module.set_lp_mode(level),
+                "ModSelL": lambda: module.set_selected(not level),
+                "power": lambda: module.set_power(level),
+            }
+            apply[name]()
+
+    def interrupt_level(self) -> bool:
+        """Level of IntL; pulled up without a module."""
+        with self._lock:
+            self._clock.sync()
+            return self.occupant is None or not self.occupant.interrupt_asserted
+
+    def _interrupt(self, asserted: bool) -> None:
+        for listener in self.interrupt_listeners:
+            listener(asserted)
+

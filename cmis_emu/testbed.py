@@ -1,0 +1,169 @@
+"""Testbeds: which modules sit where and which fibres join them, from YAML or a dict.
+
+Owns the format of `testbed.yaml` (version 1) and its errors. It builds nothing: the emulator does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmis_emu.errors import InputError
+from cmis_emu.module.profile import profile_names, profile_path
+from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
+
+VERSION = 1
+ADDRESS = 0x50
+
+_PINS = ("ResetL", "LPMode", "ModSelL", "power")
+
+
+@dataclass(frozen=True, slots=True)
+class PortPlan:
+    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins."""
+
+    name: str
+    profile: str
+    bus: int
+    pins: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class FibrePlan:
+    """One cable between two ports (or a loop-back on one). `loss_db` None: computed from the length."""
+
+    name: str
+    source: str
+    destination: str
+    length_m: float
+    loss_db: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Testbed:
+    """A whole set-up."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    ports: tuple[PortPlan, ...]
+    fibres: tuple[FibrePlan, ...]
+    seed: int
+    ambient_c: float
+    airflow: float
+
+
+def single(profile: str) -> Testbed:
+    """A profile alone: port 1 on bus 1, looped to itself by a nominal fibre."""
+    port = PortPlan("1", profile, 1, {})
+    fibre = FibrePlan("loop", "1", "1", 2.0, None)
+    return Testbed((port,), (fibre,), 1, 35.0, 1.0)
+
+
+def read_testbed(source: str | Path | Mapping[str, Any]) -> Testbed:
+    """A testbed from a profile name, a YAML file or a dict. Raises InputError with file:line."""
+    if isinstance(source, Mapping):
+        return parse_testbed(from_data(source))
+    name = str(source)
+    if profile_path(name).exists():
+        return single(name)
+    path = Path(name)
+    if not path.exists():
+        near = ", ".join(profile_names())
+        raise InputError(repr(name), f"a profile ({near}) or a testbed file", field="testbed")
+    found = load_yaml(path)
+    return single(name) if "profile" in found else parse_testbed(found)
+
+
+def parse_testbed(source: Located) -> Testbed:
+    """Check a testbed mapping."""
+    source.check_keys(("version", "seed", "environment", "ports", "fibres"), ("version", "ports"))
+    if source["version"] != VERSION:
+        raise source.error("version", source["version"], str(VERSION))
+    environment = _mapping(source, "environment")
+    environment.check_keys(("ambient_c", "airflow"))
+    ports = tuple(_port(_mapping(source, "ports"), name) for name in _mapping(source, "ports"))
+    if not ports:
+        raise source.error("ports", "no port", "at least one")
+    taken: dict[int, str] = {}
+    for port in ports:
+        if port.bus in taken:
+            where = _mapping(source, "ports")[port.name]
+            raise where.error("bus", f"bus {port.bus} of port {taken[port.bus]}", "a bus of its own for each port")
+        taken[port.bus] = port.name
+    fibres = _mapping(source, "fibres")
+    plans = tuple(_fibre(fibres, name, {p.name for p in ports}) for name in fibres)
+    _check_ends(fibres, plans)
+    return Testbed(
+        ports,
+        plans,
+        int(_number(source, "seed", 1, 0, 2**63)),
+        _number(environment, "ambient_c", 35.0, -40, 85),
+        _number(environment, "airflow", 1.0, 0.0, 10.0),
+    )
+
+
+def _mapping(source: Located, key: str) -> Located:
+    value = source.get(key)
+    if value is None:
+        return Located(source.file, source.line)
+    if not isinstance(value, Located):
+        raise source.error(key, value, "key: value pairs")
+    return value
+
+
+def _number(source: Located, key: str, default: float, low: float, high: float) -> float:
+    value = source.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise source.error(key, value, f"a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _port(ports: Located, name: str) -> PortPlan:
+    plan = ports[name]
+    if not isinstance(plan, Located):
+        raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
+    plan.check_keys(("profile", "bus", "state"), ("bus",), field=f"port {name}")
+    state = _mapping(plan, "state")
+    state.check_keys(_PINS, field=f"port {name}: state")
+    for pin, level in state.items():
+        if not isinstance(level, bool):
+            raise state.error(pin, level, "true (high) or false (low)")
+    profile = plan.get("profile") or ""
+    if not isinstance(profile, str):
+        raise plan.error("profile", profile, "the name of a profile")
+    bus = plan["bus"]
+    if isinstance(bus, bool) or not isinstance(bus, int) or not 0 <= bus <= 4095:
+        raise plan.error("bus", bus, "a bus number from 0 to 4095")
+    return PortPlan(name, profile, bus, dict(state))
+
+
+def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:
+    plan = fibres[name]
+    if not isinstance(plan, Located):
+        raise fibres.error(name, plan, "{from: PORT, to: PORT}", field=f"fibre {name}")
+    plan.check_keys(("from", "to", "length_m", "loss_db"), ("from", "to"), field=f"fibre {name}")
+    for end in ("from", "to"):
+        if isinstance(plan[end], (list, Located)) or str(plan[end]) not in ports:
+            raise plan.error(end, plan[end], f"one of the ports {', '.join(sorted(ports))}", field=f"fibre {name}")
+    loss = plan.get("loss_db")
+    return FibrePlan(
+        name,
+        str(plan["from"]),
+        str(plan["to"]),
+        _number(plan, "length_m", 2.0, 0, 200_000),
+        None if loss is None else _number(plan, "loss_db", 0, 0, 100),
+    )
+
+
+def _check_ends(fibres: Located, plans: tuple[FibrePlan, ...]) -> None:
+    """A connector takes one cable."""
+    used: dict[str, str] = {}
+    for plan in plans:
+        for end in {plan.source, plan.destination}:
+            if end in used:
+                raise fibres[plan.name].error(
+                    "from", f"port {end}, which fibre {used[end]} uses", "a free port", field=f"fibre {plan.name}"
+                )
+            used[end] = plan.name
