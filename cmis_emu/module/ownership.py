@@ -1,0 +1,47 @@
+"""Who acts on which field: `OWNERS` maps field names to the class that owns them.
+
+Each controller lists its fields in `OWNS`; a field has at most one owner, and the coverage report
+(`tools/map_report.py`) calls every volatile or writable field without one "stored only".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from cmis_emu.module.control_sets import ControlSets
+from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.module import Module
+from cmis_emu.module.monitors import Monitors
+from cmis_emu.registers.loader import load_maps
+
+
+class _Controller(Protocol):
+    __name__: str
+    OWNS: tuple[str, ...]
+
+
+CONTROLLERS: tuple[type, ...] = (Module, LaneBank, ControlSets, Monitors)
+
+
+def _masks_of(names: Iterable[str]) -> list[str]:
+    """Mask fields of owned flags: `Flags` makes them work for whatever flag is latched."""
+    regmap = load_maps()
+    return [mask for name in names if (mask := regmap.field(name).masked_by) is not None]
+
+
+def _collect() -> Mapping[str, str]:
+    owners: dict[str, str] = {}
+    for controller in CONTROLLERS:
+        for name in controller.OWNS:  # type: ignore[attr-defined]
+            if name in owners:
+                raise AssertionError(f"{name}: owned by {owners[name]} and {controller.__name__}, expected one owner")
+            owners[name] = controller.__name__
+    for name in _masks_of(list(owners)):
+        owners[name] = "Flags"
+    summaries = [f.name for f in load_maps() if f.name.startswith("FlagsSummary")]
+    owners.update(dict.fromkeys(summaries, "Flags"))
+    return owners
+
+
+OWNERS = _collect()

@@ -1,0 +1,470 @@
+"""The physical inside of one module: laser, temperatures, supply and light, in SI units (degC for people).
+
+Controllers set inputs (power, lanes, emission); the world sets disturbances (ambient, supply, ageing,
+light); both through the same door. Between two inputs everything is a closed formula of time, so there is
+no tick, and results do not depend on who asks or how often.
+
+`trend` gives a noise-free value together with bounds on how fast and how far it can still move, which lets
+a caller find threshold crossings without polling. `sample` adds the monitor's fixed error and its noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from cmis_emu.clock import NS_PER_S, Clock
+from cmis_emu.physics.fibre import LightPath
+from cmis_emu.physics.laser import EML_1310, LaserParameters
+from cmis_emu.physics.noise import MAX_SIGMA, gauss, spread
+from cmis_emu.physics.supply import SupplyParameters
+from cmis_emu.physics.tec import TecParameters
+from cmis_emu.physics.thermal import ThermalInput, ThermalParameters, ThermalSegment
+from cmis_emu.physics.units import db_to_ratio, dbm_to_w
+
+UNCOOLED_RISE_C = 8.0  # an uncooled laser is this much warmer than the case
+
+
+class PowerMode(IntEnum):
+    """How much of the module is switched on."""
+
+    OFF = 0
+    LOW = 1
+    FULL = 2
+
+
+class Quantity(IntEnum):
+    """What can be asked of a plant; lane quantities take a 1-based media lane, others lane 0."""
+
+    CASE_TEMPERATURE = 1  # degC
+    VCC = 2  # V
+    LASER_TEMPERATURE = 3  # degC
+    TEC_CURRENT = 4  # fraction of the maximum, positive heats (MON-01)
+    CONSUMPTION = 5  # W
+    TX_BIAS = 6  # A
+    TX_POWER = 7  # W
+    RX_POWER = 8  # W
+
+
+class Trend(NamedTuple):
+    """A noise-free value and where it can go until the next input: bound on |rate| per s, further excursion."""
+
+    value: float
+    rate: float = 0.0
+    remaining: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What surrounds a module: ambient degC, airflow as a fraction of nominal."""
+
+    ambient_c: float = 35.0
+    airflow: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PowerParameters:
+    """Consumption in W: junction and case shares, per lane at work (optics model, section 2)."""
+
+    scale: float = 1.08
+    junction_base_w: float = 1.5
+    junction_host_lane_w: float = 0.35
+    junction_media_lane_w: float = 0.45
+    case_base_w: float = 0.5
+    case_media_lane_w: float = 0.75
+    low_junction_w: float = 0.3
+    low_case_w: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class PlantParameters:
+    """One product's physics. Every figure can be given in the profile's `plant` section."""
+
+    host_lanes: int = 8
+    media_lanes: int = 4
+    laser: LaserParameters = EML_1310
+    tec: TecParameters | None = field(default_factory=TecParameters)
+    thermal: ThermalParameters = field(default_factory=ThermalParameters)
+    supply: SupplyParameters = field(default_factory=SupplyParameters)
+    power: PowerParameters = field(default_factory=PowerParameters)
+    tx_power_dbm: float = 1.5  # average power of a lane
+    tx_spread_db: float = 0.15  # lane to lane, one sigma
+    bias_spread: float = 0.05  # lane to lane, one sigma, as a fraction
+    apc_tau_s: float = 0.05
+    los_assert_dbm: float = -13.0
+    los_deassert_dbm: float = -11.5
+    power_noise_db: float = 0.02
+    temperature_noise_c: float = 0.05
+    bias_noise_a: float = 0.05e-3
+    supply_noise_v: float = 2e-3
+    power_error_db: float = 0.0  # fixed error of a monitor, one sigma
+    temperature_error_c: float = 0.0
+
+    @property
+    def los_assert_w(self) -> float:
+        """Average power below which a lane has lost its signal."""
+        return dbm_to_w(self.los_assert_dbm)
+
+    @property
+    def los_deassert_w(self) -> float:
+        """Average power above which it is back."""
+        return dbm_to_w(self.los_deassert_dbm)
+
+
+class LightSource(Protocol):
+    """Light that arrives somewhere. `subscribe` tells when it may have changed."""
+
+    def trend(self, now_ns: int) -> Trend: ...
+    def subscribe(self, changed: Callable[[], None]) -> None: ...
+    def unsubscribe(self, changed: Callable[[], None]) -> None: ...
+
+
+class TxLight:
+    """What leaves one Tx lane of a plant."""
+
+    __slots__ = ("_lane", "_plant")
+
+    def __init__(self, plant: ModulePlant, lane: int) -> None:
+        self._plant = plant
+        self._lane = lane
+
+    def trend(self, now_ns: int) -> Trend:
+        """Average power in W."""
+        return self._plant.trend(Quantity.TX_POWER, self._lane, now_ns)
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when the lane's output changes."""
+        self._plant.tx_listeners.append((self._lane, changed))
+
+    def unsubscribe(self, changed: Callable[[], None]) -> None:
+        """No more calls."""
+        if (self._lane, changed) in self._plant.tx_listeners:
+            self._plant.tx_listeners.remove((self._lane, changed))
+
+
+class LinkedLight:
+    """A source seen through a light path."""
+
+    __slots__ = ("_path", "_source")
+
+    def __init__(self, source: LightSource, path: LightPath) -> None:
+        self._source = source
+        self._path = path
+
+    def trend(self, now_ns: int) -> Trend:
+        """Average power in W at the far end."""
+        ratio = self._path.transmission()
+        near = self._source.trend(now_ns)
+        return Trend(near.value * ratio, near.rate * ratio, near.remaining * ratio)
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when source or path changes."""
+        self._source.subscribe(changed)
+        self._path.subscribers.append(changed)
+
+    def unsubscribe(self, changed: Callable[[], None]) -> None:
+        """No more calls."""
+        self._source.unsubscribe(changed)
+        if changed in self._path.subscribers:
+            self._path.subscribers.remove(changed)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """State of one media lane's laser and the light that reaches its receiver."""
+
+    power_w: float  # nominal output of this unit
+    bias_factor: float
+    on_ns: int | None = None
+    ageing: float = 0.0
+    failed: bool = False
+    light: LightSource | None = None
+
+
+class ModulePlant:
+    """The plant of one module. Inputs open a new segment at the clock's now and call `on_change` once."""
+
+    __slots__ = (
+        "_active",
+        "_clock",
+        "_environment",
+        "_lanes",
+        "_laser_start",
+        "_mode",
+        "_seed",
+        "_supply_v",
+        "_thermal",
+        "on_change",
+        "parameters",
+        "tx_listeners",
+    )
+
+    def __init__(
+        self, parameters: PlantParameters, clock: Clock, seed: int, environment: Environment | None = None
+    ) -> None:
+        self.parameters = parameters
+        self.on_change: list[Callable[[], None]] = []
+        self.tx_listeners: list[tuple[int, Callable[[], None]]] = []
+        self._clock = clock
+        self._seed = seed
+        self._environment = environment or Environment()
+        self._mode = PowerMode.OFF
+        self._active = (0, 0)
+        self._supply_v = parameters.supply.set_v
+        nominal_w = dbm_to_w(parameters.tx_power_dbm)
+        self._lanes = [
+            _Lane(
+                nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
+                1 + parameters.bias_spread * spread(seed, 200 + lane),
+            )
+            for lane in range(1, parameters.media_lanes + 1)
+        ]
+        ambient = self._environment.ambient_c
+        self._laser_start = (clock.now_ns, ambient)
+        self._thermal = self._segment(clock.now_ns, ambient, ambient)
+
+    # -- inputs of the module ------------------------------------------------------------------------
+
+    def set_power(self, mode: PowerMode) -> None:
+        """Supply off, low power or full power."""
+        if mode is not self._mode:
+            now = self._clock.now_ns
+            self._laser_start = (now, self._laser_c(now))
+            self._mode = mode
+            if mode is not PowerMode.FULL:
+                for lane in self._lanes:
+                    lane.on_ns = None
+            self._reheat()
+            self._tell(None)
+
+    def set_active_lanes(self, host: int, media: int) -> None:
+        """How many lanes' circuits are at work."""
+        if (host, media) != self._active:
+            self._active = (host, media)
+            self._reheat()
+            self._tell(())
+
+    def set_emitting(self, lane: int, on: bool) -> None:
+        """Switch the laser of a media lane (1-based); lanes beyond the plant do not exist."""
+        if lane <= len(self._lanes) and on != (self._lanes[lane - 1].on_ns is not None):
+            self._lanes[lane - 1].on_ns = self._clock.now_ns if on else None
+            self._tell((lane,))
+
+    # -- disturbances of the world ---------------------------------------------------------------------
+
+    def set_environment(self, ambient_c: float | None = None, airflow: float | None = None) -> None:
+        """Ambient temperature in degC, airflow as a fraction of nominal."""
+        known = self._environment
+        self._environment = Environment(
+            known.ambient_c if ambient_c is None else ambient_c, known.airflow if airflow is None else airflow
+        )
+        self._reheat()
+        self._tell(None if self.parameters.tec is None else ())
+
+    def set_supply(self, volts: float) -> None:
+        """The host's supply voltage in V."""
+        self._supply_v = volts
+        self._tell(())
+
+    def set_ageing(self, lane: int, fraction: float) -> None:
+        """The laser of a lane needs this much more bias for the same light."""
+        self._lanes[lane - 1].ageing = fraction
+        self._tell((lane,))
+
+    def set_laser_failed(self, lane: int, failed: bool) -> None:
+        """A dead laser: driven, and dark."""
+        self._lanes[lane - 1].failed = failed
+        self._tell((lane,))
+
+    def set_light_source(self, lane: int, source: LightSource | None) -> None:
+        """What shines into the receiver of a lane; None is darkness."""
+        known = self._lanes[lane - 1]
+        if known.light is not None:
+            known.light.unsubscribe(self._light_changed)
+        known.light = source
+        if source is not None:
+            source.subscribe(self._light_changed)
+        self._tell(())
+
+    def tx_source(self, lane: int) -> TxLight:
+        """This plant's lane as a source for others."""
+        return TxLight(self, lane)
+
+    def laser_failed(self, lane: int) -> bool:
+        """True when the laser is dead."""
+        return lane <= len(self._lanes) and self._lanes[lane - 1].failed
+
+    def close(self) -> None:
+        """Unplugged: let go of the light of others."""
+        self.on_change.clear()
+        for lane in range(1, len(self._lanes) + 1):
+            self.set_light_source(lane, None)
+
+    def _light_changed(self) -> None:
+        self._tell(())
+
+    def _tell(self, lanes: tuple[int, ...] | None) -> None:
+        """Tell our module, and those who see the light of `lanes` (None: of all)."""
+        for listener in tuple(self.on_change):
+            listener()
+        for lane, changed in tuple(self.tx_listeners):
+            if lanes is None or lane in lanes:
+                changed()
+
+    # -- temperatures ----------------------------------------------------------------------------------
+
+    def _reheat(self) -> None:
+        now = self._clock.now_ns
+        self._thermal = self._segment(now, self._thermal.junction_c(now), self._thermal.case_c(now))
+
+    def _segment(self, now_ns: int, junction_c: float, case_c: float) -> ThermalSegment:
+        junction_w, case_w = self._heat()
+        inputs = ThermalInput(
+            junction_w,
+            case_w,
+            self._mode is PowerMode.FULL,
+            self._environment.ambient_c,
+            self._environment.airflow,
+        )
+        return ThermalSegment(self.parameters.thermal, inputs, now_ns, junction_c, case_c)
+
+    def _heat(self) -> tuple[float, float]:
+        """Junction and case power in W, without leakage."""
+        power = self.parameters.power
+        if self._mode is PowerMode.OFF:
+            return 0.0, 0.0
+        if self._mode is PowerMode.LOW:
+            return power.low_junction_w, power.low_case_w
+        host, media = self._active
+        junction = power.junction_base_w + power.junction_host_lane_w * host + power.junction_media_lane_w * media
+        case = power.case_base_w + power.case_media_lane_w * media
+        tec = self.parameters.tec.power_w if self.parameters.tec is not None else 0.0
+        return power.scale * junction, power.scale * case + tec
+
+    def _laser_c(self, now_ns: int) -> float:
+        return self._laser(now_ns).value
+
+    def _laser(self, now_ns: int) -> Trend:
+        """Laser temperature: the set point of its cooler, or the case's when that is off or missing."""
+        tec = self.parameters.tec
+        case = self._thermal.case_c(now_ns)
+        case_rate, case_reach = self._thermal.case_bounds(now_ns)
+        if tec is None:
+            rise = UNCOOLED_RISE_C if self._mode is PowerMode.FULL else 0.0
+            return Trend(case + rise, case_rate, case_reach)
+        start_ns, start_c = self._laser_start
+        left = math.exp(-max(0, now_ns - start_ns) / (tec.tau_s * NS_PER_S))
+        if self._mode is PowerMode.FULL:
+            gap = (start_c - tec.set_point_c) * left
+            return Trend(tec.set_point_c + gap, abs(gap) / tec.tau_s, abs(gap))
+        gap = (start_c - self._thermal.case_c(start_ns)) * left
+        return Trend(case + gap, case_rate + abs(gap) / tec.tau_s, case_reach + abs(gap))
+
+    # -- answers ---------------------------------------------------------------------------------------
+
+    def trend(self, quantity: Quantity, lane: int, now_ns: int) -> Trend:
+        """Noise-free value and bounds at `now_ns`, which must not lie before the last input."""
+        if quantity is Quantity.RX_POWER:
+            light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+            return Trend(0.0) if light is None or self._mode is not PowerMode.FULL else light.trend(now_ns)
+        if quantity in (Quantity.TX_POWER, Quantity.TX_BIAS):
+            return self._emission(quantity, lane, now_ns)
+        if quantity is Quantity.CASE_TEMPERATURE:
+            return Trend(self._thermal.case_c(now_ns), *self._thermal.case_bounds(now_ns))
+        if quantity is Quantity.LASER_TEMPERATURE:
+            return self._laser(now_ns)
+        if quantity is Quantity.TEC_CURRENT:
+            return self._tec_current(now_ns)
+        return self._electrical(quantity, now_ns)
+
+    def _electrical(self, quantity: Quantity, now_ns: int) -> Trend:
+        """Consumption and supply; only leakage moves between inputs."""
+        leak = self.parameters.thermal.leakage_w_per_k if self._mode is PowerMode.FULL else 0.0
+        reference = self.parameters.thermal.leakage_reference_c
+        power = sum(self._heat()) + leak * (self._thermal.junction_c(now_ns) - reference)
+        rate, reach = self._thermal.case_bounds(now_ns)
+        # The junction follows the case with a share of its own; twice the case's bounds covers both.
+        consumption = Trend(power, 2 * leak * rate, 2 * leak * reach + leak * self._junction_gap(now_ns))
+        if quantity is Quantity.CONSUMPTION:
+            return consumption
+        if self._mode is PowerMode.OFF:
+            return Trend(0.0)
+        per_watt = self.parameters.supply.resistance_ohm / self.parameters.supply.nominal_v
+        volts = self.parameters.supply.at_module(self._supply_v, power)
+        return Trend(volts, consumption.rate * per_watt, consumption.remaining * per_watt)
+
+    def _junction_gap(self, now_ns: int) -> float:
+        return abs(self._thermal.junction_steady_c - self._thermal.junction_c(now_ns))
+
+    def _tec_current(self, now_ns: int) -> Trend:
+        tec = self.parameters.tec
+        if tec is None or self._mode is not PowerMode.FULL:
+            return Trend(0.0)
+        case = self._thermal.case_c(now_ns)
+        rate, reach = self._thermal.case_bounds(now_ns)
+        here = -tec.current(case) / tec.imax_a
+        ends = [-tec.current(case + step) / tec.imax_a for step in (-reach, reach)]
+        slope = max(abs(end - here) for end in ends) / reach if reach else 0.0
+        return Trend(here, 2 * slope * rate, max(abs(end - here) for end in ends))
+
+    def _emission(self, quantity: Quantity, lane: int, now_ns: int) -> Trend:
+        """Bias and light of one lane: the control loop approaches its target with its time constant."""
+        known = self._lanes[lane - 1] if lane <= len(self._lanes) else None
+        if known is None or known.on_ns is None:
+            return Trend(0.0)
+        laser, parameters = self._laser(now_ns), self.parameters
+        bias, chip_w = parameters.laser.apc(laser.value, known.ageing)
+        left = math.exp(-max(0, now_ns - known.on_ns) / (parameters.apc_tau_s * NS_PER_S))
+        reached = 1 - left
+        slope = parameters.laser.bias_slope(laser.value + laser.remaining) * (1 + known.ageing)
+        if quantity is Quantity.TX_BIAS:
+            target = bias * known.bias_factor
+            drift = slope * known.bias_factor
+        elif known.failed:
+            return Trend(0.0)
+        else:
+            target = known.power_w * chip_w / parameters.laser.chip_power_w
+            limited = laser.remaining * slope + bias >= parameters.laser.imax_a
+            drift = 2 * known.power_w / parameters.laser.chip_power_w * slope if limited else 0.0
+        return Trend(
+            target * reached,
+            target * left / parameters.apc_tau_s + drift * laser.rate,
+            target * left + drift * laser.remaining,
+        )
+
+    def sample(self, quantity: Quantity, lane: int, index: int, now_ns: int) -> float:
+        """What the monitor reads in sample number `index`, held from `now_ns` on. Darkness reads exactly 0."""
+        value = self.trend(quantity, lane, now_ns).value
+        sigma, relative_db = self._noise(quantity)
+        if sigma == relative_db == 0.0 or (value == 0.0 and quantity >= Quantity.TX_BIAS):
+            return value
+        noise = gauss(self._seed, quantity * 1000 + lane, index)
+        error = spread(self._seed, quantity * 1000 + 500 + lane)
+        if relative_db:
+            return value * db_to_ratio(relative_db * noise + self.parameters.power_error_db * error)
+        fixed = self.parameters.temperature_error_c if quantity is Quantity.CASE_TEMPERATURE else 0.0
+        return value + sigma * noise + fixed * error
+
+    def noise_bound(self, quantity: Quantity, lane: int, value: float) -> float:
+        """Greatest distance of a sample from the trend value."""
+        sigma, relative_db = self._noise(quantity)
+        if value == 0.0 and quantity >= Quantity.TX_BIAS:
+            return 0.0
+        if relative_db:
+            return value * (db_to_ratio(MAX_SIGMA * (relative_db + self.parameters.power_error_db)) - 1)
+        fixed = self.parameters.temperature_error_c if quantity is Quantity.CASE_TEMPERATURE else 0.0
+        return MAX_SIGMA * (sigma + fixed)
+
+    def _noise(self, quantity: Quantity) -> tuple[float, float]:
+        """(absolute sigma, relative sigma in dB) of a monitor."""
+        p = self.parameters
+        if quantity in (Quantity.TX_POWER, Quantity.RX_POWER):
+            return 0.0, p.power_noise_db
+        if quantity in (Quantity.CASE_TEMPERATURE, Quantity.LASER_TEMPERATURE):
+            return p.temperature_noise_c if quantity is Quantity.CASE_TEMPERATURE else 0.01, 0.0
+        if quantity is Quantity.TX_BIAS:
+            return p.bias_noise_a, 0.0
+        return (p.supply_noise_v if quantity is Quantity.VCC and self._mode is not PowerMode.OFF else 0.0), 0.0
