@@ -112,6 +112,17 @@ class Clock:
             self.next_due_ns = heap[0][0] if heap else NEVER
         self._now = max(self._now, target_ns)
 
+    def pending(self) -> list[tuple[int, int, Event]]:
+        """Events that wait, as (due, serial, event): what a snapshot keeps."""
+        return [entry for entry in self._heap if entry[2].pending]
+
+    def restore(self, now_ns: int, pending: list[tuple[int, int, Event]]) -> None:
+        """Go back to a time and its waiting events."""
+        self._now = now_ns
+        self._heap = list(pending)
+        heapq.heapify(self._heap)
+        self.next_due_ns = self._heap[0][0] if self._heap else NEVER
+
     def close(self) -> None:
         """Forget every event."""
         self._heap.clear()

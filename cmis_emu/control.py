@@ -10,8 +10,9 @@ import json
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cmis_emu.bus.preload import wire
 from cmis_emu.emulator import Emulator
@@ -70,8 +71,7 @@ def choose(name: str | None) -> Path:
 # -- the emulator's end ----------------------------------------------------------------------------
 
 
-class _Operation(Protocol):
-    def __call__(self, request: dict[str, Any]) -> Any: ...
+_Operation = Callable[[dict[str, Any]], Any]
 
 
 class ControlServer:

@@ -68,7 +68,7 @@ class Emulator:
                 rewire=self._rewire,
             )
         for fibre in testbed.fibres:
-            self.fibres[fibre.name] = Fibre(fibre.name, fibre.source, fibre.destination, fibre.length_m, fibre.loss_db)
+            self.fibres[fibre.name] = Fibre(fibre, clock, self.lock)
         for plan in testbed.ports:
             if plan.profile:
                 self.ports[plan.name].insert(plan.profile)
@@ -147,9 +147,9 @@ class Emulator:
             state = copy.deepcopy(snapshot.state, self._fixed())
             self.clock.restore(state["time"], state["heap"])
             for name, port in self.ports.items():
-                port.restore(*state["ports"][name])
+                port.restore(state["ports"][name])
             for name, fibre in self.fibres.items():
-                fibre.__dict__.update(state["fibres"][name])
+                fibre.restore_state(state["fibres"][name])
 
     def _state(self) -> dict[str, Any]:
         heap: list[tuple[int, int, Event]] = self.clock.pending()
@@ -157,7 +157,7 @@ class Emulator:
             "time": self.clock.now_ns,
             "heap": heap,
             "ports": {name: port.state() for name, port in self.ports.items()},
-            "fibres": {name: dict(vars(fibre)) for name, fibre in self.fibres.items()},
+            "fibres": {name: fibre.state() for name, fibre in self.fibres.items()},
         }
 
     def _fixed(self) -> dict[int, Any]:

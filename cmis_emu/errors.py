@@ -18,7 +18,13 @@ class InputError(CmisEmuError):
     """
 
     def __init__(
-        self, found: str, expected: str, *, file: str | None = None, line: int | None = None, field: str | None = None
+        self,
+        found: str,
+        expected: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        field: str | None = None,
     ) -> None:
         self.file = file
         self.line = line

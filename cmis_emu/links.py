@@ -6,20 +6,25 @@ one port it is a loop-back. The loss belongs to the whole path, connectors inclu
 
 from __future__ import annotations
 
+import threading
+
+from cmis_emu.clock import Clock
 from cmis_emu.module.module import Module
 from cmis_emu.physics.fibre import LightPath, nominal_loss_db
 from cmis_emu.physics.plant import LinkedLight
+from cmis_emu.testbed import FibrePlan
 
 
 class Fibre:
     """One cable of a testbed. `loss_db`, `cut` and `restore` act on every lane, both ways."""
 
-    def __init__(self, name: str, source: str, destination: str, length_m: float, loss_db: float | None) -> None:
-        self.name = name
-        self.source = source
-        self.destination = destination
-        self.length_m = length_m
-        self._loss_db = nominal_loss_db(length_m) if loss_db is None else loss_db
+    def __init__(self, plan: FibrePlan, clock: Clock, lock: threading.RLock) -> None:
+        self.name = plan.name
+        self.source = plan.source
+        self.destination = plan.destination
+        self._clock = clock
+        self._lock = lock
+        self._loss_db = nominal_loss_db(plan.length_m) if plan.loss_db is None else plan.loss_db
         self._is_cut = False
         self._paths: list[LightPath] = []
 
@@ -32,9 +37,11 @@ class Fibre:
     def loss_db(self, loss_db: float) -> None:
         if loss_db < 0:
             raise ValueError(f"found {loss_db} dB, expected a loss of 0 dB or more")
-        self._loss_db = loss_db
-        for path in self._paths:
-            path.loss_db = loss_db
+        with self._lock:
+            self._clock.sync()
+            self._loss_db = loss_db
+            for path in self._paths:
+                path.loss_db = loss_db
 
     @property
     def is_cut(self) -> bool:
@@ -50,9 +57,19 @@ class Fibre:
         self._set_cut(False)
 
     def _set_cut(self, cut: bool) -> None:
-        self._is_cut = cut
-        for path in self._paths:
-            path.cut = cut
+        with self._lock:
+            self._clock.sync()
+            self._is_cut = cut
+            for path in self._paths:
+                path.cut = cut
+
+    def state(self) -> tuple[float, bool, list[LightPath]]:
+        """What a snapshot keeps."""
+        return self._loss_db, self._is_cut, self._paths
+
+    def restore_state(self, state: tuple[float, bool, list[LightPath]]) -> None:
+        """Go back to a kept state."""
+        self._loss_db, self._is_cut, self._paths = state
 
     def connect(self, near: Module | None, far: Module | None) -> None:
         """Join the modules that sit at the two ends now; an empty end leaves the other dark."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
@@ -53,6 +54,14 @@ class Pins:
             raise InputError(repr(name), expected, field="pin")
         self._levels[name] = bool(level)
         self._port.drive(name, bool(level))
+
+    def driven(self) -> dict[str, bool]:
+        """Levels of the host-driven pins."""
+        return dict(self._levels)
+
+    def put_back(self, levels: dict[str, bool]) -> None:
+        """Levels from a snapshot; the module's own snapshot knows them already."""
+        self._levels.update(levels)
 
     def levels(self) -> dict[str, bool]:
         """All pins and their levels."""
@@ -214,7 +223,25 @@ class Port:
             self._clock.sync()
             return self.occupant is None or not self.occupant.interrupt_asserted
 
+    def state(self) -> dict[str, Any]:
+        """What a snapshot keeps of the port."""
+        return {
+            "module": self.occupant,
+            "target": self.target.state(),
+            "pins": self.pins.driven(),
+            "host_signal": self._host_signal,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a kept state; whoever sits in the cage now is forgotten."""
+        now_here = self.occupant
+        self.occupant = state["module"]
+        self.target.restore(self.occupant, state["target"])
+        self.pins.put_back(state["pins"])
+        self._host_signal = state["host_signal"]
+        if now_here is not None and now_here is not self.occupant:
+            now_here.forget()
+
     def _interrupt(self, asserted: bool) -> None:
         for listener in self.interrupt_listeners:
             listener(asserted)
-

@@ -164,6 +164,9 @@ def _check_ends(fibres: Located, plans: tuple[FibrePlan, ...]) -> None:
         for end in {plan.source, plan.destination}:
             if end in used:
                 raise fibres[plan.name].error(
-                    "from", f"port {end}, which fibre {used[end]} uses", "a free port", field=f"fibre {plan.name}"
+                    "from",
+                    f"port {end}, which fibre {used[end]} uses",
+                    "a free port",
+                    field=f"fibre {plan.name}",
                 )
             used[end] = plan.name

@@ -124,9 +124,7 @@ class VirtualSMBus:
         found = self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.BLOCK_DATA, b"\0")
         return list(found[1 : 1 + found[0]])
 
-    def write_block_data(
-        self, i2c_addr: int, register: int, data: Sequence[int], force: bool | None = None
-    ) -> None:
+    def write_block_data(self, i2c_addr: int, register: int, data: Sequence[int], force: bool | None = None) -> None:
         """SMBus block write: a count byte, then the data."""
         self._smbus(i2c_addr, virtual.SMBUS_WRITE, register & 0xFF, virtual.BLOCK_DATA, _block(data))
 
@@ -137,9 +135,7 @@ class VirtualSMBus:
         found = self._smbus(i2c_addr, virtual.SMBUS_WRITE, register & 0xFF, virtual.BLOCK_PROC_CALL, _block(data))
         return list(found[1 : 1 + found[0]])
 
-    def read_i2c_block_data(
-        self, i2c_addr: int, register: int, length: int, force: bool | None = None
-    ) -> list[int]:
+    def read_i2c_block_data(self, i2c_addr: int, register: int, length: int, force: bool | None = None) -> list[int]:
         """`length` bytes from `register` on, at most 32."""
         if length > virtual.SMBUS_BLOCK_MAX:
             raise ValueError(f"Desired block length over {virtual.SMBUS_BLOCK_MAX} bytes")

@@ -128,6 +128,16 @@ class Target:
         self.device = None
         self.pointer = 0
 
+    def state(self) -> tuple[int, int, bytes, int | None, int, int]:
+        """What a snapshot keeps: where a transaction stands."""
+        return self.pointer, self._mode, bytes(self._buffer), self._origin, self._limit, self._count
+
+    def restore(self, device: Device | None, state: tuple[int, int, bytes, int | None, int, int]) -> None:
+        """Go back to a kept state, in front of `device`."""
+        self.device = device
+        self.pointer, self._mode, buffer, self._origin, self._limit, self._count = state
+        self._buffer = bytearray(buffer)
+
     def _flush(self) -> None:
         if self._mode == Target.WRITING and self._buffer and self._origin is not None and self.device is not None:
             data = bytes(self._buffer)

@@ -24,7 +24,17 @@ CLIENT_PEC = 0x04
 CLIENT_TEN = 0x10
 
 SMBUS_READ, SMBUS_WRITE = 1, 0
-QUICK, BYTE, BYTE_DATA, WORD_DATA, PROC_CALL, BLOCK_DATA, I2C_BLOCK_BROKEN, BLOCK_PROC_CALL, I2C_BLOCK_DATA = range(9)
+(
+    QUICK,
+    BYTE,
+    BYTE_DATA,
+    WORD_DATA,
+    PROC_CALL,
+    BLOCK_DATA,
+    I2C_BLOCK_BROKEN,
+    BLOCK_PROC_CALL,
+    I2C_BLOCK_DATA,
+) = range(9)
 SMBUS_BLOCK_MAX = 32
 
 SMBUS_DATA_SIZE = 34  # union i2c_smbus_data: count, 32 bytes, PEC
@@ -113,7 +123,7 @@ def _messages(address: int, read: bool, command: int, size: int, data: bytes) ->
         return [Message(address, I2C_M_RD if read else 0)], False
     if size == BYTE:
         return ([Message(address, I2C_M_RD, length=1)], True) if read else ([Message(address, 0, register)], False)
-    if size == BYTE_DATA or size == WORD_DATA:
+    if size in (BYTE_DATA, WORD_DATA):
         width = 1 if size == BYTE_DATA else 2
         if read:
             return [Message(address, 0, register), Message(address, I2C_M_RD, length=width)], True

@@ -54,9 +54,10 @@ class _Host:
 
 def play() -> int:
     """Tell the story; 0 only if every step was observed."""
-    with tempfile.TemporaryDirectory(prefix="cmis-emu-demo-") as folder, Emulator.load(
-        TESTBED, clock=ScaledClock()
-    ) as emulator:
+    with (
+        tempfile.TemporaryDirectory(prefix="cmis-emu-demo-") as folder,
+        Emulator.load(TESTBED, clock=ScaledClock()) as emulator,
+    ):
         socket = Path(folder) / "bus.sock"
         emulator.serve(socket)
         host = _Host(socket)

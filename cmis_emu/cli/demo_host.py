@@ -7,11 +7,20 @@ runs the same on a real bus: `python demo_host.py bring-up 1`.
 import math
 import sys
 import time
+from collections.abc import Callable
 
 from smbus2 import SMBus, i2c_msg
 
 ADDRESS = 0x50
-STATES = {1: "DPDeactivated", 2: "DPInit", 3: "DPDeinit", 4: "DPActivated", 5: "DPTxTurnOn", 6: "DPTxTurnOff", 7: "DPInitialized"}
+STATES = {
+    1: "DPDeactivated",
+    2: "DPInit",
+    3: "DPDeinit",
+    4: "DPActivated",
+    5: "DPTxTurnOn",
+    6: "DPTxTurnOff",
+    7: "DPInitialized",
+}
 MODULE_STATES = {1: "ModuleLowPwr", 2: "ModulePwrUp", 3: "ModuleReady", 4: "ModulePwrDn", 5: "ModuleFault"}
 BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 600, 3000)
 
@@ -19,42 +28,42 @@ BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 600, 3000)
 class Module:
     """One CMIS module behind an I2C adapter."""
 
-    def __init__(self, bus_number):
+    def __init__(self, bus_number: int) -> None:
         self.bus = SMBus(bus_number)
-        self.page = None
+        self.page: int | None = None
 
-    def select(self, page):
+    def select(self, page: int) -> None:
         if page != self.page:
             self.bus.i2c_rdwr(i2c_msg.write(ADDRESS, [126, 0, page]))
             self.page = page
 
-    def read(self, page, offset, length=1):
+    def read(self, page: int, offset: int, length: int = 1) -> bytes:
         if offset >= 128:
             self.select(page)
         read = i2c_msg.read(ADDRESS, length)
         self.bus.i2c_rdwr(i2c_msg.write(ADDRESS, [offset]), read)
         return bytes(read)
 
-    def write(self, page, offset, *values):
+    def write(self, page: int, offset: int, *values: int) -> None:
         if offset >= 128:
             self.select(page)
         self.bus.i2c_rdwr(i2c_msg.write(ADDRESS, [offset, *values]))
 
-    def text(self, offset, length):
+    def text(self, offset: int, length: int) -> str:
         return self.read(0x00, offset, length).decode("ascii").strip()
 
-    def words(self, page, offset, count):
+    def words(self, page: int, offset: int, count: int) -> list[int]:
         data = self.read(page, offset, 2 * count)
         return [int.from_bytes(data[i : i + 2], "big") for i in range(0, 2 * count, 2)]
 
-    def module_state(self):
+    def module_state(self) -> int:
         return self.read(0, 3)[0] >> 1 & 7
 
-    def path_states(self):
+    def path_states(self) -> list[int]:
         return [n for b in self.read(0x11, 128, 4) for n in (b & 15, b >> 4)]
 
 
-def wait(what, condition, limit_s):
+def wait(what: str, condition: Callable[[], bool], limit_s: float) -> None:
     """Poll as hosts do, against the limit that the module itself advertises."""
     start = time.monotonic()
     while not condition():
@@ -64,18 +73,20 @@ def wait(what, condition, limit_s):
     print(f"  {what} after {time.monotonic() - start:.2f} s (the module allows {limit_s} s)", flush=True)
 
 
-def dbm(tenth_microwatts):
+def dbm(tenth_microwatts: int) -> float:
     return 10 * math.log10(tenth_microwatts * 1e-4) if tenth_microwatts else -40.0
 
 
-def bring_up(module):
+def bring_up(module: Module) -> None:
     """LowPwr to DataPathActivated in SONiC's order."""
     print(f"  {module.text(129, 16)} {module.text(148, 16)} serial {module.text(166, 16)}, ", end="")
     print(f"CMIS {module.read(0, 1)[0] >> 4}.{module.read(0, 1)[0] & 15}, {MODULE_STATES[module.module_state()]}")
     if module.module_state() != 1:
         sys.exit("  expected the module in ModuleLowPwr")
     descriptor = module.read(0, 86, 4)
-    print(f"  application 1: host interface {descriptor[0]:02X}h, media {descriptor[1]:02X}h, {descriptor[2] >> 4} host and {descriptor[2] & 15} media lanes")
+    host, media, lanes = descriptor[0], descriptor[1], descriptor[2]
+    print(f"  application 1: host interface {host:02X}h, media interface {media:02X}h, ", end="")
+    print(f"{lanes >> 4} host lanes, {lanes & 15} media lanes")
     module.write(0x10, 128, 0xFF)  # DPDeinit on all lanes
     module.write(0x10, 130, 0xFF)  # Tx disable on all lanes
     module.write(0, 26, module.read(0, 26)[0] & ~0x50)  # leave low power
@@ -94,7 +105,7 @@ def bring_up(module):
     module.read(0x11, 134, 20)  # clear what the bring-up latched
 
 
-def monitors(module):
+def monitors(module: Module) -> list[float]:
     """Print what an operator would look at; returns the Rx powers in dBm."""
     temperature = int.from_bytes(module.read(0, 14, 2), "big", signed=True) / 256
     volts = module.words(0, 16, 1)[0] * 1e-4
@@ -107,7 +118,7 @@ def monitors(module):
     return [dbm(v) for v in rx]
 
 
-def flags(module):
+def flags(module: Module) -> tuple[bool, dict[str, int]]:
     """Read the lane flags (which clears them) and name those that are set."""
     names = {147: "Rx LOS", 148: "Rx CDR LOL", 150: "Rx power low alarm", 152: "Rx power low warning"}
     interrupt = not module.read(0, 3)[0] & 1
@@ -117,7 +128,7 @@ def flags(module):
     return interrupt, found
 
 
-def main(action, bus_number):
+def main(action: str, bus_number: int) -> None:
     module = Module(bus_number)
     if action == "bring-up":
         bring_up(module)

@@ -116,7 +116,12 @@ class _ProgramCommand(click.Command):
 @click.option("--plugged-now", is_flag=True, help="start at the moment of insertion, not with settled modules")
 @click.pass_context
 def exec_(
-    ctx: click.Context, source: str | None, attach: str | None, speed: float, seed: int | None, plugged_now: bool
+    ctx: click.Context,
+    source: str | None,
+    attach: str | None,
+    speed: float,
+    seed: int | None,
+    plugged_now: bool,
 ) -> None:
     """Run an unmodified program that sees the emulated /dev/i2c-N."""
     program = ctx.meta.get("program") or []

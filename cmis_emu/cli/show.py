@@ -53,7 +53,12 @@ def _from_dump(path: Path, number: int, bank: int) -> dict[str, Any]:
         raise InputError(f"page {page_name(number)}", "a page that the register maps know", field="--page")
     data = pages[number, bank]
     rows = [
-        {"name": d.name, "lane": d.lane, "value": d.value if not isinstance(d.value, bytes) else d.value.hex(" "), "text": d.text}
+        {
+            "name": d.name,
+            "lane": d.lane,
+            "value": d.value if not isinstance(d.value, bytes) else d.value.hex(" "),
+            "text": d.text,
+        }
         for d in decode_page(regmap.pages[number], data, regmap.enums)
     ]
     return {"data": data.hex(), "fields": rows, "title": regmap.pages[number].title}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from construct import BitsInteger, BitStruct, Byte, Nibble, Struct
 
@@ -30,6 +31,9 @@ class Application:
     media_lanes: int
     host_starts: tuple[int, ...]  # first host lanes it may occupy, 1-based
     media_starts: tuple[int, ...]
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
 
     def pack(self) -> bytes:
         """The four bytes of the descriptor."""

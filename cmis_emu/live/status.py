@@ -13,7 +13,19 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-_COLUMNS = ("port", "bus", "profile", "state", "data paths", "IntL", "temp", "Vcc", "Tx dBm", "bias mA", "Rx dBm")
+_COLUMNS = (
+    "port",
+    "bus",
+    "profile",
+    "state",
+    "data paths",
+    "IntL",
+    "temp",
+    "Vcc",
+    "Tx dBm",
+    "bias mA",
+    "Rx dBm",
+)
 
 
 class StatusView:

@@ -6,7 +6,8 @@ Owns the state, its timer and the DPStateChanged rule (DP-13, DP-14). The condit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transitions import Machine
 
@@ -67,6 +68,21 @@ class DataPath:
         self._timer: Event | None = None
         self._announce = False
         _MACHINE.add_model(self, initial=DpState.DEACTIVATED)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DataPath:
+        # The machine is shared and binds its triggers to each model, so a copy joins it anew.
+        twin = DataPath.__new__(DataPath)
+        memo[id(self)] = twin
+        _MACHINE.add_model(twin, initial=self.state)
+        twin.application, twin.host_lanes, twin.media_lanes = (
+            self.application,
+            self.host_lanes,
+            self.media_lanes,
+        )
+        twin.init_pending, twin._announce = self.init_pending, self._announce
+        twin._frame = deepcopy(self._frame, memo)
+        twin._timer = deepcopy(self._timer, memo)
+        return twin
 
     @property
     def data_path_id(self) -> int:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cmis_emu.clock import Clock, Event
-from cmis_emu.registers.memory import Cell, Memory, Page, Write
 from cmis_emu.registers.field import LOWER
+from cmis_emu.registers.memory import Cell, Memory, Page, Write
 from cmis_emu.registers.regmap import FlagBlock
 
 SUMMARY_PAGES = {0x11: "Page11h", 0x12: "Page12h", 0x14: "Page14h", 0x2C: "Page2Ch"}
@@ -23,7 +23,7 @@ SUMMARY_PAGES = {0x11: "Page11h", 0x12: "Page12h", 0x14: "Page14h", 0x2C: "Page2
 class _Block:
     """One run of flag bytes and its run of mask bytes, as two slices."""
 
-    __slots__ = ("flags", "first", "last", "mask_first", "mask_last", "masks")
+    __slots__ = ("first", "flags", "last", "mask_first", "mask_last", "masks")
 
     def __init__(self, block: FlagBlock, flags: Page, masks: Page) -> None:
         self.flags = flags.data

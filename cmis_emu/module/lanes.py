@@ -18,7 +18,7 @@ from cmis_emu.module.control_sets import LANES, ControlSets
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.profile import Profile
-from cmis_emu.module.states import OPERATING, DpState, MsmState
+from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState
 from cmis_emu.physics.plant import ModulePlant, Quantity
 from cmis_emu.registers.memory import Cell, Memory, Write
 
@@ -255,6 +255,13 @@ class LaneBank:
         for path in self.paths:
             path.freeze()
 
+    def busy(self) -> bool:
+        """True while a data path is in a transient state or being configured, or an output is settling."""
+        if self._frame.msm_state() is MsmState.FAULT:
+            return False
+        moving = any(p.state not in STEADY or self.configuring(p) for p in self.paths)
+        return moving or self.sets.in_progress(LANES) or bool(self._settle_timers)
+
     def deactivated(self) -> bool:
         """True when every data path is in DPDeactivated (MSM-03)."""
         return all(p.state is DpState.DEACTIVATED for p in self.paths)
@@ -380,7 +387,12 @@ class LaneBank:
         """What host lane `lane` receives from the module (AUX-01)."""
         path = self.path_of_host(lane)
         bit = 1 << (lane - 1)
-        if path is None or path.state not in OPERATING or not path.media_lanes or self.control["OutputDisableRx"].bits() & bit:
+        if (
+            path is None
+            or path.state not in OPERATING
+            or not path.media_lanes
+            or self.control["OutputDisableRx"].bits() & bit
+        ):
             return HostOutput.OFF
         if self._rx_status & bit:
             return HostOutput.SIGNAL
@@ -437,7 +449,11 @@ class LaneBank:
             self._drive(lock, light and self._powered(path), behaviour.rx_acquisition_ms)
         for lane, lock in self._tx.items():
             path = self.path_of_host(lane)
-            self._drive(lock, bool(self._host_signal >> (lane - 1) & 1) and self._powered(path), behaviour.tx_acquisition_ms)
+            self._drive(
+                lock,
+                bool(self._host_signal >> (lane - 1) & 1) and self._powered(path),
+                behaviour.tx_acquisition_ms,
+            )
 
     @staticmethod
     def _powered(path: DataPath | None) -> bool:

@@ -22,7 +22,7 @@ from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
 from cmis_emu.module.states import MsmState
 from cmis_emu.physics.plant import Environment, ModulePlant, PowerMode
 from cmis_emu.registers.memory import Cell, Memory, Write
-from cmis_emu.registers.view import View
+from cmis_emu.registers.view import View, show
 
 RESET_PULSE_NS = 10 * NS_PER_US  # RST-03: a shorter ResetL pulse is not seen
 
@@ -176,6 +176,45 @@ class Module:
         self.settle()
         self.flags.update()
 
+    def describe(self, name: str, value: Any) -> str:
+        """A value of `get` as people read it: with unit, and with the name of an enumeration's code."""
+        field, _ = self.profile.regmap.resolve(name) if not self.profile.regmap.group(name) else (None, None)
+        if field is None:
+            return "\n".join(str(row) for row in value) if isinstance(value, list) else str(value)
+        if isinstance(value, list):
+            return "  ".join(show(each, field) for each in value)
+        return show(value, field)
+
+    def readings(self) -> dict[str, Any]:
+        """States and monitors for a status view, by the back door, in SI units (degC for temperatures)."""
+        found: dict[str, Any] = {
+            "paths": [
+                {
+                    "lanes": f"{8 * bank.bank + p.host_lanes[0]}-{8 * bank.bank + p.host_lanes[-1]}",
+                    "app_sel": p.application.app_sel,
+                    "state": p.state.title,
+                }
+                for bank in self.banks
+                for p in bank.paths
+            ],
+            "temperature_c": self.get("TempMonValue"),
+            "vcc_v": self.get("VccMonVoltage"),
+        }
+        lanes = [8 * bank.bank + n for bank in self.banks for n in bank.media_lanes]
+        for key, name in (
+            ("tx_power_w", "OpticalPowerTx"),
+            ("tx_bias_a", "LaserBiasTx"),
+            ("rx_power_w", "OpticalPowerRx"),
+        ):
+            found[key] = [self.get(name, lane=(n - 1) % 8 + 1, bank=(n - 1) // 8) for n in lanes]
+        return found
+
+    def busy(self) -> bool:
+        """True while a state machine is in a transient state or a configuration is under way."""
+        if self.msm.state in (MsmState.MGMT_INIT, MsmState.PWR_UP, MsmState.PWR_DN, MsmState.RESETTING):
+            return True
+        return any(bank.busy() for bank in self.banks)
+
     def peek(self, page: int, offset: int, length: int, bank: int = 0) -> bytes:
         """Bytes of a page without side effects. `page` -1 is the lower memory; offsets as on the bus."""
         now = self.clock.sync()
@@ -240,6 +279,13 @@ class Module:
         self.flags.reset()
         self.plant.set_power(PowerMode.OFF)
         self.plant.close()
+        self.msm.close()
+
+    def forget(self) -> None:
+        """Leave the shared state machines: a snapshot took this module's place."""
+        for bank in self.banks:
+            for path in bank.paths:
+                path.close()
         self.msm.close()
 
     # -- conditions of the state machines ------------------------------------------------------------

@@ -6,7 +6,8 @@ durations run on the injected clock, never on the library's timers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transitions import Machine
 
@@ -43,6 +44,15 @@ class ModuleStateMachine:
         self._timer: Event | None = None
         self.state = MsmState.RESET
         _MACHINE.add_model(self, initial=MsmState.RESET)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModuleStateMachine:
+        # The machine is shared and binds its triggers to each model, so a copy joins it anew.
+        twin = ModuleStateMachine.__new__(ModuleStateMachine)
+        memo[id(self)] = twin
+        _MACHINE.add_model(twin, initial=self.state)
+        twin._frame = deepcopy(self._frame, memo)
+        twin._timer = deepcopy(self._timer, memo)
+        return twin
 
     def close(self) -> None:
         """Leave the shared machine and forget the timer."""

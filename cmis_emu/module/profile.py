@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Self, TypeVar, get_args, get_type_hints
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import UNUSED, Application, lanes_of, mask_of, parse_applications
+from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode, insert
@@ -30,7 +31,22 @@ HALF = 128
 
 _T = TypeVar("_T")
 
-DURATION_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 600.0, 3000.0, float("inf"))
+DURATION_BOUNDS_S = (
+    0.001,
+    0.005,
+    0.01,
+    0.05,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    60.0,
+    300.0,
+    600.0,
+    3000.0,
+    float("inf"),
+)
 """Exclusive upper bound of each state_duration code (DP-12)."""
 
 DURATION_FIELDS = {
@@ -120,6 +136,9 @@ class Profile:
     image: Mapping[int, bytes] = field(repr=False)
     setting_limits: SettingLimits = field(repr=False)
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
     @property
     def flat(self) -> bool:
         """Flat memory: lower memory and page 00h only (PAGE-05)."""
@@ -193,6 +212,7 @@ _KEYS = (
     "plant",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
+_PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant values that have names
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
     "vcc_v": ("VccMon", 1.0),
@@ -265,7 +285,7 @@ def read_profile(source: Located) -> Profile:
         form_factor=str(source["form_factor"]),
         revision=revision,
         registers={name: code for name, code in codes.items() if isinstance(code, int)},
-        applications=_advertised_applications(image),
+        applications=_advertised_applications(regmap, image),
         durations_ns=durations,
         signal_integrity=dict(_section(source, "signal_integrity")),
         behaviour=behaviour,
@@ -394,7 +414,10 @@ def _image(
     return {number: bytes(block) for number, block in blocks.items()}
 
 
-_APPLICATION_FIELDS = ("ApplicationDescriptor.HostInterfaceID", "AdditionalApplicationDescriptor.HostInterfaceID")
+_APPLICATION_FIELDS = (
+    "ApplicationDescriptor.HostInterfaceID",
+    "AdditionalApplicationDescriptor.HostInterfaceID",
+)
 
 
 def _lay_out_applications(

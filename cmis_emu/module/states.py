@@ -73,6 +73,21 @@ class DpState(IntEnum):
     TX_TURN_OFF = 6
     INITIALIZED = 7
 
+    @property
+    def title(self) -> str:
+        """The standard's name of the state."""
+        return _DP_TITLES[self]
+
+
+_DP_TITLES = {
+    DpState.DEACTIVATED: "DPDeactivated",
+    DpState.INIT: "DPInit",
+    DpState.DEINIT: "DPDeinit",
+    DpState.ACTIVATED: "DPActivated",
+    DpState.TX_TURN_ON: "DPTxTurnOn",
+    DpState.TX_TURN_OFF: "DPTxTurnOff",
+    DpState.INITIALIZED: "DPInitialized",
+}
 
 STEADY = frozenset({DpState.DEACTIVATED, DpState.INITIALIZED, DpState.ACTIVATED})
 
@@ -83,11 +98,31 @@ DPSM_TRANSITIONS: list[dict[str, Any]] = [
     {"trigger": "evaluate", "source": DpState.DEACTIVATED, "dest": DpState.INIT, "unless": "deinit_s"},
     {"trigger": "evaluate", "source": DpState.INIT, "dest": DpState.DEINIT, "conditions": "deinit_s"},
     {"trigger": "finished", "source": DpState.INIT, "dest": DpState.INITIALIZED},
-    {"trigger": "evaluate", "source": DpState.INITIALIZED, "dest": DpState.DEINIT, "conditions": "redeinit_s"},
-    {"trigger": "evaluate", "source": DpState.INITIALIZED, "dest": DpState.TX_TURN_ON, "unless": "deactivate_s"},
-    {"trigger": "evaluate", "source": DpState.TX_TURN_ON, "dest": DpState.TX_TURN_OFF, "conditions": "deactivate_s"},
+    {
+        "trigger": "evaluate",
+        "source": DpState.INITIALIZED,
+        "dest": DpState.DEINIT,
+        "conditions": "redeinit_s",
+    },
+    {
+        "trigger": "evaluate",
+        "source": DpState.INITIALIZED,
+        "dest": DpState.TX_TURN_ON,
+        "unless": "deactivate_s",
+    },
+    {
+        "trigger": "evaluate",
+        "source": DpState.TX_TURN_ON,
+        "dest": DpState.TX_TURN_OFF,
+        "conditions": "deactivate_s",
+    },
     {"trigger": "finished", "source": DpState.TX_TURN_ON, "dest": DpState.ACTIVATED},
-    {"trigger": "evaluate", "source": DpState.ACTIVATED, "dest": DpState.TX_TURN_OFF, "conditions": "deactivate_s"},
+    {
+        "trigger": "evaluate",
+        "source": DpState.ACTIVATED,
+        "dest": DpState.TX_TURN_OFF,
+        "conditions": "deactivate_s",
+    },
     {"trigger": "finished", "source": DpState.TX_TURN_OFF, "dest": DpState.INITIALIZED},
     {"trigger": "finished", "source": DpState.DEINIT, "dest": DpState.DEACTIVATED},
 ]

@@ -88,7 +88,5 @@ PRESETS = {"eml-1310": EML_1310, "cw-dfb-siph": CW_DFB_SIPH, "dml-dfb": DML_DFB,
 
 def ageing(years: float, laser_c: float) -> float:
     """Fractional rise of the bias after `years` at a laser temperature: 0.2 (AF years/15)^0.7."""
-    acceleration = math.exp(
-        AGEING_ACTIVATION_EV / BOLTZMANN_EV * (1 / AGEING_REFERENCE_K - 1 / (laser_c + KELVIN))
-    )
+    acceleration = math.exp(AGEING_ACTIVATION_EV / BOLTZMANN_EV * (1 / AGEING_REFERENCE_K - 1 / (laser_c + KELVIN)))
     return AGEING_END_OF_LIFE * float((acceleration * years / AGEING_REFERENCE_YEARS) ** AGEING_EXPONENT)

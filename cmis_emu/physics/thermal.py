@@ -49,7 +49,12 @@ class ThermalSegment:
     __slots__ = ("_case", "_junction", "_rates", "case_steady_c", "inputs", "junction_steady_c", "start_ns")
 
     def __init__(
-        self, parameters: ThermalParameters, inputs: ThermalInput, start_ns: int, junction_c: float, case_c: float
+        self,
+        parameters: ThermalParameters,
+        inputs: ThermalInput,
+        start_ns: int,
+        junction_c: float,
+        case_c: float,
     ) -> None:
         p = parameters
         self.start_ns = start_ns

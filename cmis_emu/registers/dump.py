@@ -41,7 +41,12 @@ def read_dump(path: Path) -> Pages:
             offset, data = int(linear[1], 16), bytes.fromhex(linear[2])
             index = offset // PAGE_BYTES
             if index >= len(_ORDER):
-                raise InputError(f"offset {offset:#x}", "at most 0x1ff in a dump without pages", file=str(path), line=number)
+                raise InputError(
+                    f"offset {offset:#x}",
+                    "at most 0x1ff in a dump without pages",
+                    file=str(path),
+                    line=number,
+                )
             _store(found, (_ORDER[index], 0), offset % PAGE_BYTES, data, path, number)
     if not found:
         raise InputError("no row of bytes", "rows such as '00: 18 52 ...'", file=str(path))
@@ -53,7 +58,12 @@ def _name(text: str) -> str:
 
 
 def _store(
-    pages: dict[tuple[int, int], bytearray], key: tuple[int, int], offset: int, data: bytes, path: Path, line: int
+    pages: dict[tuple[int, int], bytearray],
+    key: tuple[int, int],
+    offset: int,
+    data: bytes,
+    path: Path,
+    line: int,
 ) -> None:
     block = pages.setdefault(key, bytearray(PAGE_BYTES))
     if offset + len(data) > PAGE_BYTES:

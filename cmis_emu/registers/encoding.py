@@ -84,7 +84,11 @@ def decode(field: Field, raw: int | bytes) -> Value:
         number = raw - (1 << field.width)
     else:
         number = raw
-    return number if field.scale is None else number * field.scale
+    if field.scale is None:
+        return number
+    steps = round(1 / field.scale) if field.scale < 1 else 0
+    # 14220 / 1e7 is the nearest double to 0.001422; 14220 * 1e-7 is not.
+    return number / steps if steps and math.isclose(steps * field.scale, 1, rel_tol=1e-12) else number * field.scale
 
 
 def encode(field: Field, value: Value, names: Mapping[int, str] | None = None) -> int | bytes:

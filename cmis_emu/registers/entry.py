@@ -172,9 +172,7 @@ def _bits(entry: Located, name: str, width: int, lanes: int | None) -> tuple[int
     return msb, lsb
 
 
-def _stride(
-    entry: Located, name: str, width: int, lanes: int | None, bits: tuple[int, int] | None
-) -> int | None:
+def _stride(entry: Located, name: str, width: int, lanes: int | None, bits: tuple[int, int] | None) -> int | None:
     if "stride" not in entry:
         return None
     size = max(1, width // 8)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from typing import Self
 
 LOWER = -1  # page number of the lower memory, which no PageSelect value names
 PAGE_BYTES = 128
@@ -113,6 +114,9 @@ class Field:
     note: str = ""
     line: int = 0
     elements: tuple[tuple[int, int, int, int], ...] = field(init=False, repr=False)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
 
     def __post_init__(self) -> None:
         bits = self.bits or (min(self.width, 8) - 1, 0)

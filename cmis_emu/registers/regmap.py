@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Self
 
 from cmis_emu.errors import UnknownFieldError
 from cmis_emu.registers.field import LOWER, PAGE_BYTES, Access, Condition, Field, OnRead, OnWrite
@@ -112,6 +113,9 @@ class RegisterMap:
     """All pages, fields by name, enums and tables. Build it with `loader.load_maps`."""
 
     __slots__ = ("_families", "_groups", "_names", "enums", "pages", "tables")
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
 
     def __init__(
         self,
@@ -235,6 +239,9 @@ class CompiledMap:
     flag_blocks: tuple[FlagBlock, ...]
     names: frozenset[str] = field(default_factory=frozenset)
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
     def implements(self, name: str) -> bool:
         """True when the profile has the field (any page of a family)."""
         return name in self.names
@@ -272,18 +279,14 @@ class _Advertised:
         return each.since <= self.revision and self.all_hold(each.needs)
 
 
-def compile_map(
-    regmap: RegisterMap, revision: tuple[int, int], advertised: Callable[[str], int]
-) -> CompiledMap:
+def compile_map(regmap: RegisterMap, revision: tuple[int, int], advertised: Callable[[str], int]) -> CompiledMap:
     """The map of one profile: CMIS `revision` (major, minor) and the code of each advertisement field.
 
     A page whose condition fails is absent. A field whose revision or condition fails behaves as reserved:
     reads 0 and ignores writes (I2C-07).
     """
     known = _Advertised(regmap, revision, advertised)
-    pages = {
-        number: _compile_page(page, known) for number, page in regmap.pages.items() if known.present(page)
-    }
+    pages = {number: _compile_page(page, known) for number, page in regmap.pages.items() if known.present(page)}
     names = frozenset(each.name for page in pages.values() for each in page.fields)
     blocks = tuple(_flag_blocks(regmap, pages))
     return CompiledMap(regmap, revision, MappingProxyType(pages), blocks, names)

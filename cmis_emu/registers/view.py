@@ -23,14 +23,40 @@ _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _PREFIXED = ("W", "A", "s")
 
 
+class Code(int):
+    """The code of an enum field. It is the number, knows its `name`, and equals that name as text."""
+
+    name: str
+
+    def __new__(cls, code: int, name: str) -> Code:
+        self = super().__new__(cls, code)
+        self.name = name
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return self.name == other if isinstance(other, str) else int.__eq__(self, other) is True
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {int(self)}>"
+
+    def __deepcopy__(self, memo: object) -> Code:
+        return self
+
+
 class View:
     """Fields by name over `fetch` and `store`. `pages`: those that exist (all when None)."""
 
     __slots__ = ("fetch", "pages", "regmap", "store")
 
-    def __init__(
-        self, regmap: RegisterMap, fetch: Fetch, store: Store, pages: Container[int] | None = None
-    ) -> None:
+    def __init__(self, regmap: RegisterMap, fetch: Fetch, store: Store, pages: Container[int] | None = None) -> None:
         self.regmap = regmap
         self.fetch = fetch
         self.store = store
@@ -49,9 +75,7 @@ class View:
         field, lane = self._find(name, lane)
         if field.lanes is None or lane is not None:
             return self._elements(field, bank)[(lane or 1) - 1]
-        return [
-            value for each in self._here(self.regmap.family(name)) for value in self._elements(each, bank)
-        ]
+        return [value for each in self._here(self.regmap.family(name)) for value in self._elements(each, bank)]
 
     def set(self, name: str, value: Value | Sequence[Value], lane: int | None = None, bank: int = 0) -> None:
         """Write a value in the field's unit (or an enum name). Touches only the bits of the field.
@@ -97,11 +121,12 @@ class View:
     def _elements(self, field: Field, bank: int) -> list[Value]:
         first, last = field.span
         block = self.fetch(field.page, self._bank(field, bank), first, last - first + 1)
-        return [decode(field, extract(field, block, first, n)) for n in range(1, field.count + 1)]
+        values = [decode(field, extract(field, block, first, n)) for n in range(1, field.count + 1)]
+        if field.enum is None:
+            return values
+        return [Code(v, label(field, v, self.regmap.enums)) if isinstance(v, int) else v for v in values]
 
-    def _group(
-        self, name: str, members: Sequence[Field], lane: int | None, bank: int
-    ) -> Record | list[Record]:
+    def _group(self, name: str, members: Sequence[Field], lane: int | None, bank: int) -> Record | list[Record]:
         here = self._here(members)
         laned = [each for each in here if each.lanes is not None] or here
         columns: dict[str, list[Value]] = {}
@@ -110,9 +135,7 @@ class View:
         count = max((len(column) for column in columns.values()), default=0)
         if lane is not None and not 1 <= lane <= count:
             raise UnknownFieldError(f"{name}: found lane {lane}, expected 1 to {count}")
-        records = [
-            {key: column[row] for key, column in columns.items() if row < len(column)} for row in range(count)
-        ]
+        records = [{key: column[row] for key, column in columns.items() if row < len(column)} for row in range(count)]
         if lane is not None:
             return records[lane - 1]
         return records if any(each.lanes is not None for each in laned) else records[0] if records else []
@@ -127,9 +150,7 @@ class Decoded(NamedTuple):
     text: str
 
 
-def decode_page(
-    page: PageMap, data: bytes, enums: Mapping[str, Mapping[int, str]] | None = None
-) -> list[Decoded]:
+def decode_page(page: PageMap, data: bytes, enums: Mapping[str, Mapping[int, str]] | None = None) -> list[Decoded]:
     """Every element of the 128 bytes of a page, in the order of the map."""
     if len(data) != PAGE_BYTES:
         raise InputError(f"{len(data)} bytes", f"{PAGE_BYTES} bytes", field=f"page {page.name}")
@@ -152,6 +173,8 @@ def show(value: Value, field: Field) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
+    if isinstance(value, Code):
+        return value.name
     unit = field.unit or ""
     if field.kind is Kind.F16:
         return f"{value:.3e} {unit}".rstrip()

@@ -59,9 +59,7 @@ class Located(dict[str, Any]):
         shown = found if isinstance(found, str) else repr(found)
         return InputError(shown, expected, file=self.file, line=line, field=field or key)
 
-    def check_keys(
-        self, allowed: Iterable[str], required: Iterable[str] = (), *, field: str | None = None
-    ) -> None:
+    def check_keys(self, allowed: Iterable[str], required: Iterable[str] = (), *, field: str | None = None) -> None:
         """Refuse unknown keys (suggesting the nearest) and missing ones."""
         names = list(allowed)
         for key in self:
@@ -100,11 +98,11 @@ def load_yaml(path: Path | str, text: str | None = None) -> Located:
         raise InputError(str(error).splitlines()[0], "YAML", file=name) from None
 
 
-def from_data(data: Mapping[str, Any], name: str = "<dict>") -> Located:
+def from_data(data: Mapping[Any, Any], name: str = "<dict>") -> Located:
     """The same checks for a dict given in Python; its places have no lines of their own."""
     found = Located(name, 1)
     for key, value in data.items():
-        if not isinstance(key, (str, int)) or isinstance(key, bool):
+        if isinstance(key, bool) or not isinstance(key, (str, int)):
             raise InputError(repr(key), "a text key", file=name)
         found[str(key)] = _relocate(value, name)
     return found

@@ -149,9 +149,7 @@ class FakeBusServer:
         at = wire.RDWR.size + count * wire.MESSAGE.size
         answer = b""
         for i in range(count):
-            address, flags, length, _ = wire.MESSAGE.unpack_from(
-                payload, wire.RDWR.size + i * wire.MESSAGE.size
-            )
+            address, flags, length, _ = wire.MESSAGE.unpack_from(payload, wire.RDWR.size + i * wire.MESSAGE.size)
             self.messages.append((address, flags, length))
             self._select(connection, bus, address)
             if flags & wire.MessageFlag.RD:

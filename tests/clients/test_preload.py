@@ -183,10 +183,7 @@ def test_tools_report_an_absent_device(server: FakeBusServer, tool: Run) -> None
 def test_tools_report_an_absent_bus(server: FakeBusServer, tool: Run) -> None:
     done = tool("i2cget", "-y", "60000", "0x50", "0x10")
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == "Error: Could not open file `/dev/i2c-60000' or `/dev/i2c/60000': No such file or directory\n"
-    )
+    assert done.stderr == "Error: Could not open file `/dev/i2c-60000' or `/dev/i2c/60000': No such file or directory\n"
 
 
 # ---------------------------------------------------------------- smbus2
@@ -229,9 +226,7 @@ def test_smbus2_meets_a_nack(server: FakeBusServer, python: Python) -> None:
     """) == ["6 [Errno 6] No such device or address"] * 2 + ["9"]
 
 
-def test_packet_error_checking_and_ten_bit_flags_reach_the_server(
-    server: FakeBusServer, python: Python
-) -> None:
+def test_packet_error_checking_and_ten_bit_flags_reach_the_server(server: FakeBusServer, python: Python) -> None:
     python("""
         with SMBus(1) as bus:
             bus.pec = 1
@@ -566,9 +561,7 @@ int main(int argc, char **argv)
 def test_c_programs(server: FakeBusServer, run: Run, folder: Path, flags: tuple[str, ...]) -> None:
     (folder / "program.c").write_text(FORTIFIED)
     program = str(folder / "program")
-    subprocess.run(
-        ["cc", *flags, "-o", program, str(folder / "program.c")], check=True, timeout=PROGRAM_LIMIT_S
-    )
+    subprocess.run(["cc", *flags, "-o", program, str(folder / "program.c")], check=True, timeout=PROGRAM_LIMIT_S)
     assert run(program, "/dev/i2c-1", "5").stdout == "5 ABCDE 1\n"
 
 
@@ -612,9 +605,7 @@ int main(void)
 """
 
 
-def test_a_signal_handler_may_close_what_it_interrupted(
-    server: FakeBusServer, run: Run, folder: Path
-) -> None:
+def test_a_signal_handler_may_close_what_it_interrupted(server: FakeBusServer, run: Run, folder: Path) -> None:
     (folder / "program.c").write_text(HANDLER)
     program = str(folder / "program")
     subprocess.run(["cc", "-o", program, str(folder / "program.c")], check=True, timeout=PROGRAM_LIMIT_S)
@@ -663,9 +654,7 @@ def test_a_silent_server_is_etimedout(server: FakeBusServer, python: Python) -> 
 def test_a_server_killed_in_a_request_is_enodev(env: dict[str, str], run: Run, folder: Path) -> None:
     plain = {name: value for name, value in env.items() if name not in ("LD_PRELOAD", "CMIS_EMU_SOCKET")}
     command = [sys.executable, str(HERE / "fake_bus_server.py"), str(folder / "socket")]
-    with subprocess.Popen(
-        command, env=plain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
+    with subprocess.Popen(command, env=plain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
         script = f"""
@@ -730,14 +719,10 @@ def test_other_programs_run_as_ever(server: FakeBusServer, run: Run, folder: Pat
     done = run("cat", str(folder / "absent"))
     assert (done.returncode, "No such file" in done.stderr) == (1, True)
     assert run("cat", "/dev/i2c-1").stderr == "cat: /dev/i2c-1: No such device or address\n"
-    assert (
-        run(sys.executable, "-c", "import os; print(stat := os.stat('/dev/null').st_rdev)").stdout == "259\n"
-    )
+    assert run(sys.executable, "-c", "import os; print(stat := os.stat('/dev/null').st_rdev)").stdout == "259\n"
 
 
-def test_without_a_socket_everything_passes_through(
-    server: FakeBusServer, env: dict[str, str], python: Python
-) -> None:
+def test_without_a_socket_everything_passes_through(server: FakeBusServer, env: dict[str, str], python: Python) -> None:
     script = f"""
         print(fails(os.open, "/dev/i2c-{OTHER_BUS}", os.O_RDWR), fails(os.stat, "/dev/i2c-{OTHER_BUS}"))
     """
@@ -798,9 +783,7 @@ def test_a_failed_compile_tells_the_first_error(folder: Path, monkeypatch: pytes
     assert list((folder / "cmis-emu").iterdir()) == []
 
 
-def test_the_library_goes_elsewhere_when_the_cache_is_unfit(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_library_goes_elsewhere_when_the_cache_is_unfit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spare = folder / "tmp"
     spare.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(spare))

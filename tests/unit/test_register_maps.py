@@ -111,9 +111,7 @@ def check_value(each: Field, lane: int | None, fact: dict[str, Any], where: str)
     since = {"5.2/5.3": "5.3"}.get(fact.get("since"), fact.get("since", "0.0"))
     assert each.since == tuple(int(part) for part in since.split(".")), where
     if "default" in fact:
-        assert each.default in {fact["default"], {255: 15 if each.width == 4 else 1}.get(fact["default"])}, (
-            where
-        )
+        assert each.default in {fact["default"], {255: 15 if each.width == 4 else 1}.get(fact["default"])}, where
     if fact.get("enum") in MAP.enums and fact["enum"] != "cdb_status":  # cdb_status is for the whole byte
         assert each.enum == fact["enum"], where
     if fact.get("adv") and "(5.3)" not in fact["adv"]:
