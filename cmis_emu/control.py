@@ -16,7 +16,7 @@ from typing import Any
 
 from cmis_emu.bus.preload import wire
 from cmis_emu.emulator import Emulator
-from cmis_emu.errors import AttachError, CmisEmuError, InputError
+from cmis_emu.errors import AttachError, CmisEmuError, InputError, UnknownFieldError
 from cmis_emu.port import Port
 from cmis_emu.registers.regmap import page_name
 from cmis_emu.registers.view import decode_page
@@ -97,14 +97,16 @@ class ControlServer:
             with self._emulator.lock:
                 self._emulator.clock.sync()
                 reply = {"ok": self._operations[request["op"]](request)}
-        except (CmisEmuError, ValueError, KeyError, TypeError) as error:
-            reply = {"error": str(error) or type(error).__name__}
+        except (InputError, UnknownFieldError, ValueError, KeyError, TypeError) as error:
+            reply = {"input error": str(error) or type(error).__name__}
+        except CmisEmuError as error:
+            reply = {"error": str(error)}
         return json.dumps(reply, default=_plain).encode()
 
     def _port(self, request: dict[str, Any]) -> Port:
         name = str(request["port"])
         if name not in self._emulator.ports:
-            raise InputError(f"port {name!r}", f"one of {', '.join(self._emulator.ports)}", field="port")
+            raise InputError(repr(name), f"one of {', '.join(self._emulator.ports)}", field="port")
         return self._emulator.ports[name]
 
     def _status(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +171,10 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"found {type(value).__name__}, expected plain data")
 
 
+class RefusedError(CmisEmuError):
+    """The emulator found the request wrong: a port, field, page or value that is not there."""
+
+
 # -- the command's end -----------------------------------------------------------------------------
 
 
@@ -203,6 +209,8 @@ class ControlClient:
         if status_code < 0:
             raise AttachError(f"{self._path}: the emulator refused ({os.strerror(-status_code)})")
         found = json.loads(reply)
+        if "input error" in found:
+            raise RefusedError(found["input error"])
         if "error" in found:
             raise CmisEmuError(found["error"])
         return found["ok"]

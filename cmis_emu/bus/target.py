@@ -40,6 +40,10 @@ class Device(Protocol):
         """One write transaction, complete."""
         ...
 
+    def clock_out(self, address: int, length: int) -> bytes | None:
+        """A whole read: `answers`, `latch`, `read` and `clocked_out` in one go; None for a NACK."""
+        ...
+
     def write_limit(self, address: int) -> int:
         """Greatest number of data bytes that one write starting at `address` may carry."""
         ...
@@ -173,24 +177,23 @@ class Target:
     def read(self, length: int) -> bytes | None:
         """START, address for reading, `length` bytes clocked out. None when the address was not acknowledged."""
         device = self.device
-        if self._mode != Target.IDLE:
+        if self._mode:
             self._flush()
-        if device is None or not device.answers():
+        if device is None:
             return None
-        pointer = self.pointer
-        device.latch(pointer)
-        driven = length if length <= device.read_limit() else device.read_limit()
-        if driven > HALF:
+        if length > HALF or length > device.read_limit():
             return self._read_long(length)
-        data = device.read(pointer, driven)
-        device.clocked_out(pointer, data)
-        self.pointer = (pointer & HALF) | ((pointer + driven) & 127)
-        return data if driven == length else data + b"\xff" * (length - driven)
+        pointer = self.pointer
+        data = device.clock_out(pointer, length)
+        if data is not None:
+            self.pointer = (pointer & HALF) | ((pointer + length) & 127)
+        return data
 
-    def _read_long(self, length: int) -> bytes:
-        # More than a half: bytes come round again, already cleared, so they are clocked one by one.
-        self._mode = Target.READING
-        self._count = 0
+    def _read_long(self, length: int) -> bytes | None:
+        # More than a half, or more than the module drives: byte by byte, since bytes may come round again
+        # already cleared.
+        if not self.start(read=True):
+            return None
         found = bytearray()
         for _ in range(length):
             found.append(self.peek())

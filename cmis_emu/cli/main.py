@@ -14,6 +14,7 @@ import click
 from cmis_emu.cli import running
 from cmis_emu.cli.demo import play
 from cmis_emu.cli.show import show_page
+from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
 from cmis_emu.module.profile import load_profile, profile_names
 
@@ -26,7 +27,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (InputError, UnknownFieldError) as error:
+        except (InputError, RefusedError, UnknownFieldError) as error:
             _stop(error, EXIT_INPUT)
         except (NotAvailableError, AttachError) as error:
             _stop(error, EXIT_NOT_AVAILABLE)

@@ -9,23 +9,10 @@ import math
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-
-_COLUMNS = (
-    "port",
-    "bus",
-    "profile",
-    "state",
-    "data paths",
-    "IntL",
-    "temp",
-    "Vcc",
-    "Tx dBm",
-    "bias mA",
-    "Rx dBm",
-)
 
 
 class StatusView:
@@ -53,34 +40,36 @@ class StatusView:
             self._live.update(table(status), refresh=True)
             return
         for port in status["ports"]:
-            state = f"{port.get('state', 'empty')} {_paths(port)} IntL={int(port['pins']['IntL'])}"
+            paths = ", ".join(_paths(port).splitlines())
+            state = f"{port.get('state', 'empty')} IntL={int(port['pins']['IntL'])} {paths}"
             if self._last.get(port["port"]) != state:
                 self._last[port["port"]] = state
                 print(f"{status['time_s']:10.1f} s  port {port['port']}: {state}", flush=True)
 
 
 def table(status: dict[str, Any]) -> Table:
-    """One row a port."""
-    found = Table(title=f"t = {status['time_s']:.1f} s, seed {status['seed']}")
-    for name in _COLUMNS:
-        found.add_column(name)
+    """One row a port; lane readings below each other, so that the table fits a narrow terminal."""
+    title = f"t = {status['time_s']:.1f} s, seed {status['seed']}"
+    found = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    for name in ("port", "bus", "module", "IntL", "module", "lanes"):
+        found.add_column(name, no_wrap=True)
     for port in status["ports"]:
-        pins = port["pins"]
         if port["profile"] is None:
-            found.add_row(port["port"], str(port["bus"]), "(empty)", *[""] * (len(_COLUMNS) - 3))
+            found.add_row(port["port"], str(port["bus"]), "(empty)")
             continue
         found.add_row(
             port["port"],
             str(port["bus"]),
-            port["profile"],
-            port["state"],
-            _paths(port),
-            "high" if pins["IntL"] else "LOW",
-            f"{port['temperature_c']:.1f}",
-            f"{port['vcc_v']:.3f}",
-            _lanes(dbm(w) for w in port["tx_power_w"]),
-            _lanes(a * 1e3 for a in port["tx_bias_a"]),
-            _lanes(dbm(w) for w in port["rx_power_w"]),
+            f"{port['profile']}\n{port['state']}\n{_paths(port)}",
+            "high" if port["pins"]["IntL"] else "LOW",
+            f"{port['temperature_c']:.1f} degC\n{port['vcc_v']:.3f} V",
+            "\n".join(
+                (
+                    f"Tx dBm  {_lanes(dbm(w) for w in port['tx_power_w'])}",
+                    f"bias mA {_lanes(a * 1e3 for a in port['tx_bias_a'])}",
+                    f"Rx dBm  {_lanes(dbm(w) for w in port['rx_power_w'])}",
+                )
+            ),
         )
     return found
 
@@ -91,8 +80,8 @@ def dbm(power_w: float) -> float:
 
 
 def _lanes(values: Any) -> str:
-    return " ".join(f"{value:.1f}" for value in values)
+    return " ".join(f"{value:>5.1f}" for value in values)
 
 
 def _paths(port: dict[str, Any]) -> str:
-    return ", ".join(f"{p['lanes']}:{p['state']}" for p in port.get("paths", []))
+    return "\n".join(f"{p['lanes']} {p['state']}" for p in port.get("paths", []))

@@ -136,6 +136,23 @@ class Module:
         """Clear-on-read for the bytes that left the module."""
         self.memory.clocked_out(address, data)
 
+    def clock_out(self, address: int, length: int) -> bytes | None:
+        """A whole read of up to 128 bytes: the four calls above in one, for speed. None is a NACK."""
+        now = self.clock.sync()
+        if not self._managed or not self._selected or now < self._hold_until_ns:
+            return None
+        memory = self.memory
+        page = memory.lower if address < 128 else memory.upper
+        live = page.live
+        if live is not None and live.due_ns <= now:
+            live.refresh(now)
+        start = address & 127
+        end = start + length
+        data = bytes(page.data[start:end]) if end <= 128 else memory.read(address, length, now)
+        if page.clear_first < end and (start <= page.clear_last or end > 128):
+            memory.clocked_out(address, data)
+        return data
+
     def write(self, address: int, data: bytes) -> None:
         """One complete write transaction."""
         self.memory.write(address, data)

@@ -63,8 +63,8 @@ class Page:
         self.live: LiveRegion | None = None
         self.hooks: dict[int, WriteHook] = {}
         flagged = [i for i, mask in enumerate(compiled.clear_mask) if mask]
-        # Empty span (1, 0) when nothing on the page clears: then a read has nothing more to do.
-        self.clear_first, self.clear_last = (flagged[0], flagged[-1]) if flagged else (1, 0)
+        # Beyond the page when nothing on it clears: then a read has nothing more to do.
+        self.clear_first, self.clear_last = (flagged[0], flagged[-1]) if flagged else (HALF, -1)
 
 
 class Cell:
@@ -246,11 +246,11 @@ class Memory:
         """These bytes really left the module: clear the flag bits that they carried as 1 (FLG-04)."""
         page = self.lower if address < HALF else self.upper
         start = address & 127
-        if start > page.clear_last or page.clear_first > page.clear_last:
-            if start + len(data) <= HALF or page.clear_first > page.clear_last:
+        if start + len(data) <= HALF:
+            # Nothing set among the bytes that clear: by far the commonest case.
+            flagged = data[max(0, page.clear_first - start) : max(0, page.clear_last + 1 - start)]
+            if flagged.count(0) == len(flagged):
                 return
-        elif start + len(data) <= page.clear_first:
-            return
         mask, stored, hook = page.compiled.clear_mask, page.data, self.on_cleared
         for step, value in enumerate(data):
             index = (start + step) & 127

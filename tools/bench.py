@@ -1,0 +1,219 @@
+"""Performance as ratios within one run: against a bare echo, against an empty call, against the limits we aim at.
+
+Run: python tools/bench.py [--quick] [--json]. Absolute times belong to this machine; the ratios travel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cmis_emu import Emulator, ManualClock, ScaledClock
+from cmis_emu.bus.preload import wire
+
+PROFILE = "qsfpdd-400g-dr4"
+REPEATS = 7
+
+
+def per_call_us(call: Callable[[], object], count: int) -> float:
+    """Best of several runs, in microseconds a call, the loop included."""
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.perf_counter_ns()
+        for _ in range(count):
+            call()
+        best = min(best, time.perf_counter_ns() - start)
+    return best / count / 1000
+
+
+def in_process(count: int) -> dict[str, float]:
+    """Reads and writes of one settled module."""
+    emu = Emulator.load(PROFILE, clock=ManualClock(), seed=1)
+    emu.settle()
+    bus = emu.smbus(1)
+    bus.write_i2c_block_data(0x50, 126, [0, 0x11])
+    target = next(iter(emu.buses[1].targets.values()))
+    target.write(b"\x80")
+    target.read(128)  # fresh now, and nothing left to clear
+    pointer = b"\x80"
+
+    def page_read() -> None:
+        target.read(128)
+
+    def byte_read() -> None:
+        target.read(1)
+
+    def pointed_read() -> None:
+        target.write(pointer)
+        target.read(128)
+
+    def refreshed_read() -> None:
+        emu.clock.advance_ns(100_000_000)  # type: ignore[attr-defined]
+        target.write(pointer)
+        target.read(128)
+
+    stored = bytes((191, 0))  # a staged byte: stored, nobody acts
+    bus.write_i2c_block_data(0x50, 126, [0, 0x10])
+    target.write(b"\x80")
+    masked = bytes((213, 0))  # a mask: the interrupt is worked out anew
+    hooked = bytes((128, 0))  # DPDeinit, unchanged: the state machines look
+
+    found = {
+        "empty call": per_call_us(lambda: None, count),
+        "1-byte read, stored page": per_call_us(byte_read, count),
+        "1-byte write, stored": per_call_us(lambda: target.write(stored), count),
+        "1-byte write with hook (a mask)": per_call_us(lambda: target.write(masked), count),
+        "1-byte write with hook (state machines)": per_call_us(lambda: target.write(hooked), max(1, count // 10)),
+    }
+    bus.write_i2c_block_data(0x50, 126, [0, 0x11])
+    target.write(pointer)
+    found |= {
+        "128-byte read, live page 11h, fresh": per_call_us(page_read, count),
+        "1-byte read, live page 11h, fresh": per_call_us(byte_read, count),
+        "set address and read 128 bytes": per_call_us(pointed_read, count),
+        "128-byte read, every monitor recomputed": per_call_us(refreshed_read, max(1, count // 20)),
+        "smbus read_byte_data": per_call_us(lambda: bus.read_byte_data(0x50, 0), count),
+    }
+    emu.close()
+    return found
+
+
+def _round_trips(path: Path, request: bytes, reply: int, count: int) -> float:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(path))
+
+        def once() -> None:
+            client.sendall(request)
+            got = 0
+            while got < reply:
+                got += len(client.recv(65536))
+
+        return per_call_us(once, count)
+
+
+ECHO = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); listener.listen()
+print("ready", flush=True)
+size, answer = int(sys.argv[2]), bytes(int(sys.argv[3]))
+while True:
+    client, _ = listener.accept()
+    with client:
+        while True:
+            got = 0
+            while got < size:
+                block = client.recv(65536)
+                if not block: break
+                got += len(block)
+            if got < size: break
+            client.sendall(answer)
+"""
+
+SERVER = """
+import sys
+from pathlib import Path
+from cmis_emu import Emulator
+emu = Emulator.load(sys.argv[2]); emu.settle(); emu.serve(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def over_socket(count: int) -> dict[str, float]:
+    """Round trips of a set-address-and-read against a bare echo of the same sizes, both servers in processes."""
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for length in (1, 128):
+            messages = wire.MESSAGE.pack(0x50, 0, 1, 0) + wire.MESSAGE.pack(0x50, 1, length, 0) + b"\x80"
+            payload = wire.RDWR.pack(2, 0) + messages
+            request = wire.REQUEST.pack(len(payload), wire.Op.RDWR, 1) + payload
+            reply = wire.REPLY.size + length
+            times = {}
+            for name, code, arguments in (
+                ("echo", ECHO, [str(len(request)), str(reply)]),
+                ("emulator", SERVER, [PROFILE]),
+            ):
+                path = Path(folder) / f"{name}{length}.sock"
+                with subprocess.Popen(
+                    [sys.executable, "-c", code, str(path), *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                ) as process:
+                    assert process.stdout is not None
+                    process.stdout.readline()
+                    times[name] = _round_trips(path, request, reply, count)
+                    process.kill()
+            found[f"socket round trip {length} B, echo"] = times["echo"]
+            found[f"socket round trip {length} B, emulator"] = times["emulator"]
+            found[f"socket {length} B: rate as a ratio to the echo"] = times["echo"] / times["emulator"]
+    return found
+
+
+def fleet(size: int) -> dict[str, float]:
+    """Start-up time and memory of `size` modules, in a process of its own; idle CPU at 128."""
+    ports = {str(n): {"profile": PROFILE, "bus": n} for n in range(size)}
+    start = time.perf_counter()
+    emu = Emulator.load({"version": 1, "ports": ports}, clock=ManualClock())
+    loaded = time.perf_counter()
+    emu.settle()
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {f"{size} modules: load s": loaded - start, f"{size} modules: peak MiB": peak_mib}
+    emu.close()
+    return found
+
+
+def idle(size: int, duration_s: float) -> dict[str, float]:
+    """CPU of a real-time emulator with `size` settled modules that nobody touches."""
+    ports = {str(n): {"profile": PROFILE, "bus": n} for n in range(size)}
+    with Emulator.load({"version": 1, "ports": ports}, clock=ScaledClock()) as emu:
+        emu.settle()
+        threading.Event().wait(0.5)
+        before = time.process_time()
+        threading.Event().wait(duration_s)
+        used = time.process_time() - before
+    return {f"{size} idle modules: % of a core": 100 * used / duration_s}
+
+
+def _in_child(expression: str) -> dict[str, float]:
+    code = f"import json, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench; "
+    code += f"print(json.dumps(bench.{expression}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> int:
+    """Run all measurements and print them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    arguments = parser.parse_args()
+    scale = 10 if arguments.quick else 1
+    results: dict[str, Any] = dict(in_process(100_000 // scale))
+    results |= over_socket(20_000 // scale)
+    for size in (1, 32, 128, 1024):
+        results |= _in_child(f"fleet({size})")
+    results |= _in_child(f"idle(128, {10.0 / scale})")
+    if arguments.json:
+        print(json.dumps(results, indent=1))
+        return 0
+    for name, value in results.items():
+        unit = "" if any(word in name for word in ("modules", "ratio")) else " us"
+        print(f"{name:<48} {value:10.3f}{unit}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
