@@ -16,6 +16,7 @@ import heapq
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -45,19 +46,28 @@ class Event:
         return self.callback is not None
 
     def cancel(self) -> None:
-        """Forget the call. The entry stays in the heap until its time; that is cheap and safe."""
+        """Forget the call. The entry stays in the heap until its time or a tidying; that is cheap and safe."""
         self.callback = None
 
 
+_CROWD = 64  # a heap smaller than this is never tidied
+
+
 class Clock:
-    """Time and the scheduler. Use a subclass; callers hold the emulator's lock."""
+    """Time and the scheduler. Use a subclass; callers hold the emulator's lock, save for `advance`."""
 
     def __init__(self) -> None:
         self._now = 0
         self._heap: list[tuple[int, int, Event]] = []
         self._serial = 0
         self._running = False
+        self._crowded = _CROWD
+        self._lock: AbstractContextManager[object] = nullcontext()
         self.next_due_ns = NEVER
+
+    def share(self, lock: threading.RLock) -> None:
+        """Take `lock` while time is advanced: other threads use what the events touch under it."""
+        self._lock = lock
 
     @property
     def now_ns(self) -> int:
@@ -74,6 +84,8 @@ class Clock:
         event = Event(max(due_ns, self._now), callback)
         self._serial += 1
         heapq.heappush(self._heap, (event.due_ns, self._serial, event))
+        if len(self._heap) > self._crowded:
+            self._tidy()
         if event.due_ns < self.next_due_ns:
             self.next_due_ns = event.due_ns
             self._earlier()
@@ -82,6 +94,12 @@ class Clock:
     def after(self, delay_ns: int, callback: Callable[[], None]) -> Event:
         """Call `callback` after `delay_ns`."""
         return self.at(self.now_ns + delay_ns, callback)
+
+    def _tidy(self) -> None:
+        """Drop cancelled events, which else stay until their time, and far ones may be many."""
+        self._heap[:] = self.pending()
+        heapq.heapify(self._heap)
+        self._crowded = max(_CROWD, 2 * len(self._heap))
 
     def sync(self) -> int:
         """Bring time up to date, run what is due, and return the time in ns."""
@@ -119,7 +137,7 @@ class Clock:
     def restore(self, now_ns: int, pending: list[tuple[int, int, Event]]) -> None:
         """Go back to a time and its waiting events."""
         self._now = now_ns
-        self._heap = list(pending)
+        self._heap[:] = pending
         heapq.heapify(self._heap)
         self.next_due_ns = self._heap[0][0] if self._heap else NEVER
 
@@ -140,7 +158,8 @@ class ManualClock(Clock):
         """As `advance`, in integer nanoseconds. Raises ValueError for a negative duration."""
         if duration_ns < 0:
             raise ValueError(f"found {duration_ns} ns, expected a duration of 0 or more")
-        self._run_until(self._now + duration_ns)
+        with self._lock:
+            self._run_until(self._now + duration_ns)
 
     def sync(self) -> int:
         if self.next_due_ns <= self._now and not self._running:
@@ -187,11 +206,15 @@ class ScaledClock(Clock):
         """Jump ahead by `duration_s` seconds, running what falls due on the way."""
         if duration_s < 0:
             raise ValueError(f"found {duration_s} s, expected a duration of 0 or more")
-        self._offset += seconds(duration_s)
-        self.sync()
+        with self._lock:
+            self._offset += seconds(duration_s)
+            self.sync()
+            if self._wake is not None:
+                self._wake.notify()  # it waits for a moment of the old time
 
     def start(self, lock: threading.RLock) -> None:
         """Run due events in a daemon thread, each under `lock`, until `close`."""
+        self.share(lock)
         self._wake = threading.Condition(lock)
         self._thread = threading.Thread(target=self._run, name="cmis-emu-clock", daemon=True)
         self._thread.start()

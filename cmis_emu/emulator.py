@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,9 +31,10 @@ MAX_SETTLE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A frozen state of an emulator, for `Emulator.restore`."""
+    """A frozen state of an emulator, for `Emulator.restore` of that emulator, as often as wanted."""
 
-    state: dict[str, Any]
+    emulator: Emulator = field(repr=False)
+    state: dict[str, Any] = field(repr=False)
 
 
 class Emulator:
@@ -47,6 +48,7 @@ class Emulator:
         self.testbed = testbed
         self.clock = clock
         self.lock = threading.RLock()
+        clock.share(self.lock)
         self.seed = testbed.seed if seed is None else seed
         self.environment = Environment(ambient_c=testbed.ambient_c, airflow=testbed.airflow)
         self.buses: dict[int, VirtualBus] = {}
@@ -139,17 +141,26 @@ class Emulator:
         if not isinstance(self.clock, ManualClock):
             raise CmisEmuError(f"found a {type(self.clock).__name__}, expected a ManualClock for a snapshot")
         with self.lock:
-            return Snapshot(copy.deepcopy(self._state(), self._fixed()))
+            state = self._state()
+            return Snapshot(self, copy.deepcopy(state, self._fixed(state)))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot of this emulator; ports, buses and handles on them stay valid."""
+        """Go back to a snapshot of this emulator; ports, pins, fibres, buses and handles on them stay valid.
+
+        A module does not: take it from its port again. Raises CmisEmuError for another emulator's snapshot,
+        or when this one was closed.
+        """
+        if snapshot.emulator is not self:
+            raise CmisEmuError("found a snapshot of another emulator, expected one of this emulator")
+        if self._closed:
+            raise CmisEmuError("found a closed emulator, expected one that runs")
         with self.lock:
-            state = copy.deepcopy(snapshot.state, self._fixed())
+            state = copy.deepcopy(snapshot.state, self._fixed(snapshot.state))
             self.clock.restore(state["time"], state["heap"])
-            for name, port in self.ports.items():
-                port.restore(state["ports"][name])
             for name, fibre in self.fibres.items():
                 fibre.restore_state(state["fibres"][name])
+            for name, port in self.ports.items():
+                port.restore(state["ports"][name])
 
     def _state(self) -> dict[str, Any]:
         heap: list[tuple[int, int, Event]] = self.clock.pending()
@@ -160,12 +171,14 @@ class Emulator:
             "fibres": {name: fibre.state() for name, fibre in self.fibres.items()},
         }
 
-    def _fixed(self) -> dict[int, Any]:
-        """What a snapshot refers to and does not copy."""
+    def _fixed(self, state: dict[str, Any]) -> dict[int, Any]:
+        """What a snapshot of `state` refers to and does not copy."""
         fixed: list[Any] = [self, self.clock, self.lock, self.environment]
         fixed += [*self.buses.values(), *self.ports.values(), *self.fibres.values()]
         fixed += [p.target for p in self.ports.values()]
         fixed += [p.pins for p in self.ports.values()]
+        for profile in (p["module"].profile for p in state["ports"].values() if p["module"] is not None):
+            fixed += [profile.plant, profile.image]
         return {id(each): each for each in fixed}
 
     # -- end -----------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ from cmis_emu.physics.plant import Environment
 HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}
 """Host-driven pins and their levels at start: released from reset, LPMode low, selected, powered."""
 
+MAX_LANES = 32
+"""Host lanes of four banks (PAGE-09)."""
+
 MODULE_PINS = ("IntL", "ModPrsL")
 
 
@@ -168,6 +171,7 @@ class Port:
             )
             self.occupant = module
             self.target.device = module
+            module.memory.on_reset = self.target.reset
             module.set_selected(not self.pins.ModSelL)
             module.set_lp_mode(self.pins.LPMode)
             module.set_reset_pin(not self.pins.ResetL)
@@ -191,6 +195,8 @@ class Port:
 
     def set_host_signal(self, lane: int, present: bool) -> None:
         """The host drives, or stops driving, a good electrical signal into host lane `lane` (1-based)."""
+        if not 1 <= lane <= MAX_LANES:
+            raise InputError(str(lane), f"a host lane from 1 to {MAX_LANES}", field="lane")
         with self._lock:
             self._clock.sync()
             bit = 1 << (lane - 1)
@@ -199,8 +205,9 @@ class Port:
                 self._apply_host_signal(self.occupant, lane)
 
     def _apply_host_signal(self, module: Module, lane: int) -> None:
-        bank = module.banks[(lane - 1) // 8]
-        bank.set_host_signal((lane - 1) % 8 + 1, bool(self._host_signal >> (lane - 1) & 1))
+        bank, index = divmod(lane - 1, 8)
+        if bank < len(module.banks):  # nothing notices a lane that the module lacks
+            module.banks[bank].set_host_signal(index + 1, bool(self._host_signal >> (lane - 1) & 1))
 
     def drive(self, name: str, level: bool) -> None:
         """A host-driven pin has changed."""
@@ -235,12 +242,14 @@ class Port:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a kept state; whoever sits in the cage now is forgotten."""
         now_here = self.occupant
+        was_low = now_here is not None and now_here.interrupt_asserted
         self.occupant = state["module"]
         self.target.restore(self.occupant, state["target"])
         self.pins.put_back(state["pins"])
         self._host_signal = state["host_signal"]
-        if now_here is not None and now_here is not self.occupant:
-            now_here.forget()
+        is_low = self.occupant is not None and self.occupant.interrupt_asserted
+        if is_low != was_low:
+            self._interrupt(is_low)
 
     def _interrupt(self, asserted: bool) -> None:
         for listener in self.interrupt_listeners:

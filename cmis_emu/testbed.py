@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.errors import InputError
-from cmis_emu.module.profile import profile_names, profile_path
+from cmis_emu.module.profile import load_profile, profile_names, profile_path
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 
 VERSION = 1
@@ -66,10 +66,14 @@ def read_testbed(source: str | Path | Mapping[str, Any]) -> Testbed:
     if isinstance(source, Mapping):
         return parse_testbed(from_data(source))
     name = str(source)
-    if profile_path(name).exists():
-        return single(name)
     path = Path(name)
-    if not path.exists():
+    try:
+        is_profile, is_file = profile_path(name).exists(), path.exists()
+    except (OSError, ValueError):  # no file could have such a name
+        is_profile = is_file = False
+    if is_profile:
+        return single(name)
+    if not is_file:
         near = ", ".join(profile_names())
         raise InputError(repr(name), f"a profile ({near}) or a testbed file", field="testbed")
     found = load_yaml(path)
@@ -79,7 +83,7 @@ def read_testbed(source: str | Path | Mapping[str, Any]) -> Testbed:
 def parse_testbed(source: Located) -> Testbed:
     """Check a testbed mapping."""
     source.check_keys(("version", "seed", "environment", "ports", "fibres"), ("version", "ports"))
-    if source["version"] != VERSION:
+    if type(source["version"]) is not int or source["version"] != VERSION:
         raise source.error("version", source["version"], str(VERSION))
     environment = _mapping(source, "environment")
     environment.check_keys(("ambient_c", "airflow"))
@@ -98,7 +102,7 @@ def parse_testbed(source: Located) -> Testbed:
     return Testbed(
         ports,
         plans,
-        int(_number(source, "seed", 1, 0, 2**63)),
+        _seed(source),
         _number(environment, "ambient_c", 35.0, -40, 85),
         _number(environment, "airflow", 1.0, 0.0, 10.0),
     )
@@ -120,6 +124,13 @@ def _number(source: Located, key: str, default: float, low: float, high: float) 
     return float(value)
 
 
+def _seed(source: Located) -> int:
+    value = source.get("seed", 1)
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise source.error("seed", value, "a whole number from 0 to 2**63 - 1")
+    return value
+
+
 def _port(ports: Located, name: str) -> PortPlan:
     plan = ports[name]
     if not isinstance(plan, Located):
@@ -133,6 +144,13 @@ def _port(ports: Located, name: str) -> PortPlan:
     profile = plan.get("profile") or ""
     if not isinstance(profile, str):
         raise plan.error("profile", profile, "the name of a profile")
+    if profile:
+        try:
+            load_profile(profile)
+        except InputError as error:
+            if error.file is None:  # no such profile; a mistake inside one has a better place
+                raise plan.error("profile", error.found, error.expected, field=f"port {name}: profile") from None
+            raise
     bus = plan["bus"]
     if isinstance(bus, bool) or not isinstance(bus, int) or not 0 <= bus <= 4095:
         raise plan.error("bus", bus, "a bus number from 0 to 4095")

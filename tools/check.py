@@ -14,7 +14,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("format", [str(BIN / "ruff"), "format", "--check", "."]),
     ("types", [str(BIN / "mypy")]),
     ("import layers", [str(BIN / "lint-imports")]),
-    ("maps", [sys.executable, "tools/map_report.py", "--totals"]),
+    ("maps", [sys.executable, "tools/map_report.py"]),
     ("rules", [sys.executable, "tools/rule_report.py"]),
     ("tests", [sys.executable, "-m", "pytest"]),
 ]

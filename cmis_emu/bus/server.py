@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
+import stat
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -24,6 +26,8 @@ ControlHandler = Callable[[bytes], bytes]
 
 _HEADER = wire.REQUEST.size
 _CONTROL_MAX = 4_000_000
+_PROBE_S = 1.0  # a server that is alive accepts within this time, or is at least there
+_LOG = logging.getLogger(__name__)
 
 
 class SocketServer:
@@ -41,14 +45,15 @@ class SocketServer:
         self._lock = lock
         self._control = control
         self._clients: set[socket.socket] = set()
-        self._closing = False
+        self._closing = threading.Event()
         self._listener = _listen(path)
+        self._inode = _inode(path)
         self._thread = threading.Thread(target=self._accept, name=f"cmis-emu {path.name}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening, drop every client, remove the socket file."""
-        self._closing = True
+        self._closing.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -57,15 +62,19 @@ class SocketServer:
                 client.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=5)
         with contextlib.suppress(OSError):
-            self.path.unlink()
+            if _inode(self.path) == self._inode:  # not the file of a server that came after
+                self.path.unlink()
 
     def _accept(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
             self._clients.add(client)
+            if self._closing.is_set():  # `close` may have looked at the clients before this one was among them
+                client.close()
+                return
             threading.Thread(target=self._serve, args=(client,), name="cmis-emu client", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -122,16 +131,23 @@ class SocketServer:
             return -error.errno, b""
         except (ValueError, struct.error):
             return -errno.EINVAL, b""
+        except Exception:
+            _LOG.exception("request %d of %d bytes failed", op, len(payload))
+            return -errno.EIO, b""
         return -errno.EOPNOTSUPP, b""
 
     def _rdwr(self, bus: VirtualBus, payload: bytes) -> tuple[int, bytes]:
         count, _ = wire.RDWR.unpack_from(payload)
+        if not 1 <= count <= wire.MESSAGES_MAX:
+            return -errno.EINVAL, b""
         at = wire.RDWR.size
         data_at = at + count * wire.MESSAGE.size
         messages: list[Message] = []
         for _ in range(count):
             address, flags, length, _ = wire.MESSAGE.unpack_from(payload, at)
             at += wire.MESSAGE.size
+            if length > wire.MESSAGE_LENGTH_MAX:
+                return -errno.EINVAL, b""
             if flags & wire.MessageFlag.RD:
                 messages.append(Message(address, flags, b"", length))
             else:
@@ -147,10 +163,12 @@ class SocketServer:
 
 def _listen(path: Path) -> socket.socket:
     """A listening socket at `path`; takes over the place of a server that died."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists():
+            if not stat.S_ISSOCK(path.stat().st_mode):
+                raise NotAvailableError(f"{path}: found a file that is no socket, expected a free place")
             if _alive(path):
                 raise NotAvailableError(f"{path}: another emulator listens there; choose another --name")
             path.unlink()
@@ -171,8 +189,19 @@ def _listen(path: Path) -> socket.socket:
 
 def _alive(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_S)
         try:
             probe.connect(str(path))
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except OSError:
+            return True  # busy, or not ours to ask
         return True
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

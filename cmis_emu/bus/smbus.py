@@ -35,6 +35,7 @@ class VirtualSMBus:
 
     def __init__(self, bus: VirtualBus, lock: threading.RLock) -> None:
         self._bus: VirtualBus | None = bus
+        self._adapter = bus
         self._lock = lock
         self.bus_number = bus.number
         self.pec = 0
@@ -48,13 +49,17 @@ class VirtualSMBus:
         self.close()
 
     def open(self, bus: int | str) -> None:
-        """A virtual bus is open from the start; smbus2 programs may call this again with its number."""
+        """Open the handle again after `close`, with the number or the device file of its own bus."""
+        if not isinstance(bus, (int, str)):
+            raise TypeError(f"Unexpected type(bus)={type(bus)}")
         if bus not in (self.bus_number, f"/dev/i2c-{self.bus_number}"):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(bus))
+        self._bus = self._adapter
 
     def close(self) -> None:
         """Give the handle back; later calls fail with EBADF."""
         self._bus = None
+        self.pec = 0
 
     def enable_pec(self, enable: bool = True) -> None:
         """Append and check SMBus packet error codes (CMIS modules have none)."""
@@ -96,7 +101,8 @@ class VirtualSMBus:
                 data = target.read(1)
                 if data is not None:
                     return data[0]
-        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        number = errno.ENXIO if 0 <= i2c_addr <= virtual.ADDRESS_MAX else errno.EINVAL
+        raise OSError(number, os.strerror(number))
 
     def write_byte_data(self, i2c_addr: int, register: int, value: int, force: bool | None = None) -> None:
         """Write one register byte."""
@@ -139,7 +145,7 @@ class VirtualSMBus:
         """`length` bytes from `register` on, at most 32."""
         if length > virtual.SMBUS_BLOCK_MAX:
             raise ValueError(f"Desired block length over {virtual.SMBUS_BLOCK_MAX} bytes")
-        data = bytes([length])
+        data = bytes([length & 0xFF])
         found = self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.I2C_BLOCK_DATA, data)
         return list(found[1 : 1 + found[0]])
 
@@ -176,4 +182,4 @@ def _message(message: I2cMessage) -> Message:
 def _block(data: Sequence[int]) -> bytes:
     if len(data) > virtual.SMBUS_BLOCK_MAX:
         raise ValueError(f"Data length cannot exceed {virtual.SMBUS_BLOCK_MAX} bytes")
-    return bytes([len(data), *data])
+    return bytes([len(data), *(value & 0xFF for value in data)])

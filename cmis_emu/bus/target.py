@@ -5,8 +5,10 @@ I2C-01 to I2C-10 live here and nowhere else. A read byte is *peeked* when the co
 *committed* when it was really clocked out: the address counter moves, and flags clear, on commit only.
 Written bytes are collected and handed over once, at STOP or repeated START.
 
-`read` and `write` do whole messages at once; they equal the sequence of byte events (a property test
-compares them).
+A read shows its half as it stood at START, and again as it stands each time it rolls over to the half's first
+byte: a value of several bytes never tears, however slow the controller and whoever looks at the module
+meanwhile. `read` and `write` do whole messages at once; they equal the sequence of byte events (a property
+test compares them).
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from typing import Protocol
 
 HALF = 128
 MODULE_ADDRESS = 0x50  # I2C-01
+
+State = tuple[int, int, bytes, int | None, int, int, bytes]
+"""A target at rest or in mid-transaction, as a snapshot keeps it."""
 
 
 class Device(Protocol):
@@ -60,7 +65,7 @@ class Target:
     a NACK and before the next START are ignored, and peek answers FFh, the level of an undriven bus.
     """
 
-    __slots__ = ("_buffer", "_count", "_limit", "_mode", "_origin", "device", "pointer")
+    __slots__ = ("_buffer", "_count", "_limit", "_mode", "_origin", "_view", "device", "pointer")
 
     IDLE, WRITING, READING = range(3)
 
@@ -72,6 +77,7 @@ class Target:
         self._origin: int | None = None
         self._limit = 0
         self._count = 0
+        self._view = b""  # the half that is being read
 
     # -- byte events -----------------------------------------------------------------------------
 
@@ -85,6 +91,7 @@ class Target:
             self._mode = Target.READING
             self._count = 0
             device.latch(self.pointer)
+            self._view = device.read(self.pointer & HALF, HALF)
         else:
             self._mode = Target.WRITING
             self._origin = None
@@ -101,45 +108,51 @@ class Target:
         if len(self._buffer) >= self._limit:
             return False  # I2C-06: the excess is refused and dropped
         self._buffer.append(value)
-        self.pointer = _next(self.pointer)
+        self.pointer = _on(self.pointer, 1)
         return True
 
     def peek(self) -> int:
         """The byte that a read would clock out next; asking twice changes nothing."""
         if self._mode != Target.READING or self.device is None or self._count >= self.device.read_limit():
             return 0xFF
-        return self.device.read(self.pointer, 1)[0]
+        return self._view[self.pointer & 127]
 
     def commit(self) -> None:
         """The peeked byte was clocked out: clear what it clears, move on."""
         if self._mode != Target.READING or self.device is None:
             return
         if self._count < self.device.read_limit():
-            data = self.device.read(self.pointer, 1)
-            self.device.clocked_out(self.pointer, data)
-            self.pointer = _next(self.pointer)
+            at = self.pointer & 127
+            self.device.clocked_out(self.pointer, self._view[at : at + 1])
+            self.pointer = _on(self.pointer, 1)
+            if at == HALF - 1:
+                self._view = self.device.read(self.pointer, HALF)
         self._count += 1
 
     def end(self) -> None:
         """STOP."""
         self._flush()
 
-    def unplugged(self) -> None:
-        """The device went away: nothing of an open transaction reaches it."""
+    def reset(self) -> None:
+        """The device was reset: an open transaction is dead, and the address counter is 0 again (I2C-03)."""
         self._mode = Target.IDLE
         self._buffer.clear()
         self._origin = None
-        self.device = None
         self.pointer = 0
 
-    def state(self) -> tuple[int, int, bytes, int | None, int, int]:
-        """What a snapshot keeps: where a transaction stands."""
-        return self.pointer, self._mode, bytes(self._buffer), self._origin, self._limit, self._count
+    def unplugged(self) -> None:
+        """The device went away: nothing of an open transaction reaches it."""
+        self.device = None
+        self.reset()
 
-    def restore(self, device: Device | None, state: tuple[int, int, bytes, int | None, int, int]) -> None:
+    def state(self) -> State:
+        """What a snapshot keeps: where a transaction stands."""
+        return self.pointer, self._mode, bytes(self._buffer), self._origin, self._limit, self._count, self._view
+
+    def restore(self, device: Device | None, state: State) -> None:
         """Go back to a kept state, in front of `device`."""
         self.device = device
-        self.pointer, self._mode, buffer, self._origin, self._limit, self._count = state
+        self.pointer, self._mode, buffer, self._origin, self._limit, self._count, self._view = state
         self._buffer = bytearray(buffer)
 
     def _flush(self) -> None:
@@ -169,7 +182,7 @@ class Target:
         origin = data[0]
         limit = device.write_limit(origin)
         body = data[1 : 1 + limit]
-        self.pointer = (origin & HALF) | ((origin + len(body)) & 127)
+        self.pointer = _on(origin, len(body))
         if body:
             device.write(origin, body)
         return 1 + len(body) if len(data) - 1 > limit else len(data)
@@ -181,27 +194,31 @@ class Target:
             self._flush()
         if device is None:
             return None
-        if length > HALF or length > device.read_limit():
-            return self._read_long(length)
         pointer = self.pointer
+        if length > HALF - (pointer & 127) or length > device.read_limit():
+            return self._read_in_pieces(device, length)
         data = device.clock_out(pointer, length)
         if data is not None:
             self.pointer = (pointer & HALF) | ((pointer + length) & 127)
         return data
 
-    def _read_long(self, length: int) -> bytes | None:
-        # More than a half, or more than the module drives: byte by byte, since bytes may come round again
-        # already cleared.
-        if not self.start(read=True):
+    def _read_in_pieces(self, device: Device, length: int) -> bytes | None:
+        # Past the end of the half, where the first bytes come round again, already cleared; or more than the
+        # module drives.
+        if not device.answers():
             return None
+        device.latch(self.pointer)
+        driven = min(length, device.read_limit())
         found = bytearray()
-        for _ in range(length):
-            found.append(self.peek())
-            self.commit()
-        self._mode = Target.IDLE
-        return bytes(found)
+        while len(found) < driven:
+            at = self.pointer
+            data = device.read(at, min(driven - len(found), HALF - (at & 127)))
+            device.clocked_out(at, data)
+            self.pointer = _on(at, len(data))
+            found += data
+        return bytes(found).ljust(length, b"\xff")
 
 
-def _next(address: int) -> int:
-    """The address counter after one byte: roll-over inside the half (I2C-04)."""
-    return (address & HALF) | ((address + 1) & 127)
+def _on(address: int, count: int) -> int:
+    """The address counter after `count` bytes: roll-over inside the half (I2C-04)."""
+    return (address & HALF) | ((address + count) & 127)

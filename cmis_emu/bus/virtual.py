@@ -36,6 +36,7 @@ SMBUS_READ, SMBUS_WRITE = 1, 0
     I2C_BLOCK_DATA,
 ) = range(9)
 SMBUS_BLOCK_MAX = 32
+ADDRESS_MAX = 0x7F
 
 SMBUS_DATA_SIZE = 34  # union i2c_smbus_data: count, 32 bytes, PEC
 
@@ -95,6 +96,8 @@ class VirtualBus:
         """
         if flags & CLIENT_TEN:
             raise BusError(errno.EOPNOTSUPP)
+        if not 0 <= address <= ADDRESS_MAX:
+            raise BusError(errno.EINVAL)
         read = read_write == SMBUS_READ
         messages, expected = _messages(address, read, command, size, data)
         pec = bool(flags & CLIENT_PEC) and size not in (QUICK, I2C_BLOCK_DATA, I2C_BLOCK_BROKEN)
@@ -132,14 +135,14 @@ def _messages(address: int, read: bool, command: int, size: int, data: bytes) ->
         return [Message(address, 0, register + data[:2]), Message(address, I2C_M_RD, length=2)], True
     if size in (I2C_BLOCK_DATA, I2C_BLOCK_BROKEN):
         count = data[0]
-        if not 1 <= count <= SMBUS_BLOCK_MAX:
+        if count > SMBUS_BLOCK_MAX:
             raise BusError(errno.EINVAL)
         if read:
             return [Message(address, 0, register), Message(address, I2C_M_RD, length=count)], True
         return [Message(address, 0, register + data[1 : 1 + count])], False
     if size == BLOCK_DATA and not read:
         count = data[0]
-        if not 1 <= count <= SMBUS_BLOCK_MAX:
+        if count > SMBUS_BLOCK_MAX:
             raise BusError(errno.EINVAL)
         return [Message(address, 0, register + data[: 1 + count])], False
     # A block read lets the target fix the length (I2C_M_RECV_LEN); this adapter does not offer it.

@@ -8,7 +8,7 @@ themselves belong to the lane bank, which is told to rebuild after a change (`re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -48,20 +48,29 @@ class Trigger(Enum):
     IMMEDIATE_RX = "ApplyImmediateRx"
 
 
+_SETTINGS = {
+    Trigger.DP_INIT: (*TX_SETTINGS, *RX_SETTINGS),
+    Trigger.IMMEDIATE: (*TX_SETTINGS, *RX_SETTINGS),
+    Trigger.IMMEDIATE_TX: TX_SETTINGS,
+    Trigger.IMMEDIATE_RX: RX_SETTINGS,
+}
+"""Which settings each trigger takes (CFG-11)."""
+
+
 class LaneOwner(Protocol):
     """The lane bank: who holds the data paths."""
 
     clock: Clock
     paths: list[DataPath]
 
-    def rebuild(self, *, initial: bool = False) -> None: ...
+    def rebuild(self, *, initial: bool = False, pending: Sequence[int] = ()) -> None: ...
     def settle(self) -> None: ...
 
 
 class ControlSet:
     """The cells of one set, staged or active: DPConfig and signal integrity settings per lane."""
 
-    __slots__ = ("app_sel", "data_path_id", "explicit", "settings")
+    __slots__ = ("app_sel", "data_path_id", "explicit", "implemented", "offered", "settings")
 
     def __init__(self, memory: Memory, prefix: str, bank: int) -> None:
         self.app_sel = memory.cell(f"{prefix}.AppSelCodeLane", bank)
@@ -72,6 +81,8 @@ class ControlSet:
             name: memory.cell(f"{prefix}.{ACTIVE_NAME.get(name, name) if active else name}", bank)
             for name in (*TX_SETTINGS, *RX_SETTINGS)
         }
+        self.implemented = self.app_sel.implemented
+        self.offered = tuple(name for name, cell in self.settings.items() if cell.implemented)
 
     def config(self, lane: int) -> tuple[int, int]:
         """(AppSel, DataPathID) of a lane."""
@@ -103,6 +114,7 @@ class Change:
     requests: dict[int, LaneRequest]
     trigger: Trigger
     pending: bool
+    media: tuple[tuple[int, ...], ...]  # media lanes that its data paths will use
 
     @property
     def accepted(self) -> bool:
@@ -128,7 +140,9 @@ class ControlSets:
         self.active = ControlSet(memory, "ACS", bank)
         self.status = memory.cell("ConfigStatusLane", bank)
         self._in_progress = 0
+        self._under_way: list[Change] = []
         self._serial = 0
+        self._frozen = False
         for index in (0, 1):
             for trigger in Trigger:
                 cell = memory.cell(f"SCS{index}.{trigger.value}", bank)
@@ -138,7 +152,7 @@ class ControlSets:
 
     def _triggered(self, index: int, trigger: Trigger, address: int, write: Write) -> None:
         mask = write.byte_at(address)
-        if mask:
+        if mask and not self._frozen:
             self.apply(index, trigger, mask)
 
     # -- reset ---------------------------------------------------------------------------------
@@ -146,7 +160,9 @@ class ControlSets:
     def reset(self) -> None:
         """Default application in the active and all staged sets (APP-06, RST-05, CFG-06)."""
         self._in_progress = 0
+        self._under_way.clear()
         self._serial += 1
+        self._frozen = False
         default = self._profile.default_application
         starts = default.host_starts if default else ()
         for lane in LANES:
@@ -154,13 +170,19 @@ class ControlSets:
             app_sel, path_id = (default.app_sel, start - 1) if default and start else (0, 0)
             explicit = self._profile.behaviour.default_explicit_control if app_sel else 0
             for each in (self.active, *self.staged):
-                each.copy_config(lane, app_sel, path_id, explicit)
-                for name, cell in each.settings.items():
-                    cell.set(self._default_setting(name), lane)
+                if each.implemented:
+                    each.copy_config(lane, app_sel, path_id, explicit)
+                for name in each.offered:
+                    each.settings[name].set(self._default_setting(name), lane)
             self.status.set(self._profile.behaviour.initial_config_status, lane)
 
     def _default_setting(self, name: str) -> int:
         return self._profile.signal_integrity.get(name, 0)
+
+    def freeze(self) -> None:
+        """Module fault: what is under way ends nowhere, and triggers have no effect until a reset (MSM-09)."""
+        self._serial += 1
+        self._frozen = True
 
     # -- apply ---------------------------------------------------------------------------------
 
@@ -182,6 +204,7 @@ class ControlSets:
             for lane in lanes:
                 self.status.set(ConfigStatus.IN_PROGRESS, lane)
             self._in_progress |= mask_of(lanes)
+            self._under_way.append(change)
             self._owner.clock.after(self._profile.behaviour.config_ns, partial(self._finish, change, self._serial))
 
     def _connected(self, staged: ControlSet, mask: int) -> list[tuple[int, ...]]:
@@ -203,28 +226,33 @@ class ControlSets:
         self, staged: ControlSet, trigger: Trigger, lanes: tuple[int, ...], touched: list[DataPath]
     ) -> Change | None:
         """The change that follows from a trigger on connected lanes, or None when it is to be ignored."""
-        requests = {lane: self._request(staged, lane) for lane in lanes}
+        requests = {lane: self._request(staged, trigger, lane) for lane in lanes}
         operating = [p for p in touched if p.state is not DpState.DEACTIVATED]
         immediate = trigger is not Trigger.DP_INIT
         if operating and not self._intervention_free(trigger) and immediate:
             return None  # CFG-07: ignored
-        pending = trigger is Trigger.DP_INIT
+        taken = [p.media_lanes for p in self._owner.paths if p not in touched]
+        taken += [media for other in self._under_way for media in other.media]
+        before = len(taken)
         if immediate and operating and self._settings_only(requests, touched):
-            codes = {lane: self._judge_settings(requests[lane]) for lane in lanes}
+            codes = dict.fromkeys(lanes, self._judge_settings(requests.values()))
         elif trigger in (Trigger.IMMEDIATE_TX, Trigger.IMMEDIATE_RX):
             codes = dict.fromkeys(lanes, ConfigStatus.REJECTED)  # CFG-11: settings of one direction only
         else:
-            codes = self._judge_shape(staged, requests, touched)
-        if any(code is not ConfigStatus.SUCCESS for code in codes.values()):
+            codes = self._judge_shape(staged, requests, touched, taken)
+        accepted = all(code is ConfigStatus.SUCCESS for code in codes.values())
+        if not accepted:
             # Requests that share a data path stand or fall together; the innocent ones would leave a part.
             for lane, code in codes.items():
                 if code is ConfigStatus.SUCCESS:
                     codes[lane] = ConfigStatus.PARTIAL_DATA_PATH
-        return Change(lanes, codes, requests, trigger, pending)
+        media = tuple(taken[before:]) if accepted else ()
+        return Change(lanes, codes, requests, trigger, trigger is Trigger.DP_INIT, media)
 
-    def _request(self, staged: ControlSet, lane: int) -> LaneRequest:
+    def _request(self, staged: ControlSet, trigger: Trigger, lane: int) -> LaneRequest:
         app_sel, path_id = staged.config(lane)
-        settings = {name: cell.get(lane) for name, cell in staged.settings.items()}
+        settings = {name: cell.get(lane) for name, cell in self.active.settings.items()}
+        settings |= {name: staged.settings[name].get(lane) for name in _SETTINGS[trigger]}
         return LaneRequest(app_sel, path_id, staged.explicit.get(lane), settings)
 
     def _intervention_free(self, trigger: Trigger) -> bool:
@@ -246,11 +274,14 @@ class ControlSets:
         )
 
     def _judge_shape(
-        self, staged: ControlSet, requests: dict[int, LaneRequest], touched: list[DataPath]
+        self,
+        staged: ControlSet,
+        requests: dict[int, LaneRequest],
+        touched: list[DataPath],
+        taken: list[tuple[int, ...]],
     ) -> dict[int, ConfigStatus]:
         """Result codes per lane in the order of CFG-08; a data path's lanes get one code."""
         codes: dict[int, ConfigStatus] = {}
-        taken = [p for p in self._owner.paths if p not in touched]
         for key in dict.fromkeys((r.app_sel, r.data_path_id) if r.app_sel else (0, 0) for r in requests.values()):
             group = [x for x, r in requests.items() if (r.app_sel, r.data_path_id if r.app_sel else 0) == key]
             code = self._judge_group(staged, key, group, requests, touched, taken)
@@ -264,57 +295,68 @@ class ControlSets:
         group: list[int],
         requests: dict[int, LaneRequest],
         touched: list[DataPath],
-        taken: list[DataPath],
+        taken: list[tuple[int, ...]],
     ) -> ConfigStatus:
-        app_sel, path_id = key
+        """The code of one group of lanes that were staged alike; what it takes is added to `taken`."""
+        app_sel = key[0]
         own = [p for p in touched if set(p.host_lanes) & set(group)]
         if app_sel:
             application = self._profile.application(app_sel)
             if application is None:
                 return ConfigStatus.INVALID_APP_SEL
-            wanted = tuple(lane for lane in LANES if staged.config(lane) == key)
-            if not self._valid_lanes(application, path_id, wanted, taken):
-                return ConfigStatus.INVALID_DATA_PATH
-            if any(lane not in requests for lane in wanted):
-                return ConfigStatus.PARTIAL_DATA_PATH
+            code = self._judge_lanes(staged, application, key, tuple(group), taken)
+            if code is not ConfigStatus.SUCCESS:
+                return code
         if any(lane not in requests for p in own for lane in p.host_lanes):
             return ConfigStatus.PARTIAL_DATA_PATH
         same_shape = bool(app_sel) and len(own) == 1 and own[0].host_lanes == tuple(group)
         if not same_shape and any(p.state is not DpState.DEACTIVATED for p in own):
             return ConfigStatus.LANES_IN_USE
-        if app_sel:
-            for lane in group:
-                code = self._judge_settings(requests[lane])
-                if code is not ConfigStatus.SUCCESS:
-                    return code
+        return self._judge_settings(requests[lane] for lane in group if app_sel)
+
+    def _judge_lanes(
+        self,
+        staged: ControlSet,
+        application: Application,
+        key: tuple[int, int],
+        lanes: tuple[int, ...],
+        taken: list[tuple[int, ...]],
+    ) -> ConfigStatus:
+        """CFG-08.2 and 3: start, number, contiguity, DataPathID, free media lanes (which it then takes).
+
+        What is left over in the staged set for lanes outside the mask does not matter, unless it completes
+        the data path: then the mask covers only a part.
+        """
+        first = key[1] + 1
+        expected = tuple(range(first, first + application.host_lanes))
+        if first not in application.host_starts or expected[-1] > LANES[-1]:
+            return ConfigStatus.INVALID_DATA_PATH
+        if lanes != expected:
+            whole = set(lanes) < set(expected) and all(staged.config(lane) == key for lane in expected)
+            return ConfigStatus.PARTIAL_DATA_PATH if whole else ConfigStatus.INVALID_DATA_PATH
+        media = self._profile.media_lanes(application, first, taken)
+        if media is None:
+            return ConfigStatus.INVALID_DATA_PATH
+        taken.append(media)
         return ConfigStatus.SUCCESS
 
-    def _valid_lanes(
-        self, application: Application, path_id: int, lanes: tuple[int, ...], taken: list[DataPath]
-    ) -> bool:
-        """CFG-08.2: start, number, contiguity, DataPathID and free media lanes."""
-        first = path_id + 1
-        expected = tuple(range(first, first + application.host_lanes))
-        if first not in application.host_starts or lanes != expected:
-            return False
-        media = self._profile.media_lanes(application, first, [p.media_lanes for p in taken])
-        return media is not None
-
-    def _judge_settings(self, request: LaneRequest) -> ConfigStatus:
+    def _judge_settings(self, requests: Iterable[LaneRequest]) -> ConfigStatus:
         """CFG-08.5: are the staged signal integrity values ones that the module offers?"""
         limits = self._profile.setting_limits
-        if request.settings[RECALL] > limits.recall_buffers:
-            return ConfigStatus.INVALID_SI
-        if request.explicit and not limits.allow(request.settings):
-            return ConfigStatus.INVALID_SI
+        for request in requests:
+            if request.settings[RECALL] > limits.recall_buffers:
+                return ConfigStatus.INVALID_SI
+            if request.explicit and not limits.allow(request.settings):
+                return ConfigStatus.INVALID_SI
         return ConfigStatus.SUCCESS
 
     # -- commissioning -------------------------------------------------------------------------
 
     def _finish(self, change: Change, serial: int) -> None:
         if serial != self._serial:
-            return  # a reset came in between
+            return  # a reset or a fault came in between
         self._in_progress &= ~mask_of(change.lanes)
+        self._under_way.remove(change)
         if change.accepted:
             self._provision(change)
         for lane in change.lanes:
@@ -323,11 +365,6 @@ class ControlSets:
 
     def _provision(self, change: Change) -> None:
         """Copy to the active set and say what is to be initialised (CFG-05, CFG-07)."""
-        names: tuple[str, ...] = (*TX_SETTINGS, *RX_SETTINGS)
-        if change.trigger is Trigger.IMMEDIATE_TX:
-            names = TX_SETTINGS
-        elif change.trigger is Trigger.IMMEDIATE_RX:
-            names = RX_SETTINGS
         for lane in change.lanes:
             request = change.requests[lane]
             self.active.copy_config(
@@ -336,12 +373,8 @@ class ControlSets:
                 request.data_path_id if request.app_sel else 0,
                 request.explicit if request.app_sel else 0,
             )
-            for name in names:
+            for name in _SETTINGS[change.trigger]:
                 # ExplicitControl 0: the application's defaults; a recall is taken in any case (CFG-05).
                 staged = request.explicit or name == RECALL
                 self.active.settings[name].set(request.settings[name] if staged else self._default_setting(name), lane)
-        self._owner.rebuild()
-        if change.pending:
-            for path in self._owner.paths:
-                if set(path.host_lanes) & set(change.lanes):
-                    path.init_pending = True
+        self._owner.rebuild(pending=change.lanes if change.pending else ())

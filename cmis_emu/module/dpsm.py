@@ -67,13 +67,13 @@ class DataPath:
         self.state = DpState.DEACTIVATED
         self._timer: Event | None = None
         self._announce = False
-        _MACHINE.add_model(self, initial=DpState.DEACTIVATED)
+        _bind(self, DpState.DEACTIVATED)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DataPath:
         # The machine is shared and binds its triggers to each model, so a copy joins it anew.
         twin = DataPath.__new__(DataPath)
         memo[id(self)] = twin
-        _MACHINE.add_model(twin, initial=self.state)
+        _bind(twin, self.state)
         twin.application, twin.host_lanes, twin.media_lanes = (
             self.application,
             self.host_lanes,
@@ -101,8 +101,6 @@ class DataPath:
     def close(self) -> None:
         """Cease to exist (DP-17, DP-18)."""
         self._cancel()
-        if self in _MACHINE.models:
-            _MACHINE.remove_model(self)
 
     def freeze(self) -> None:
         """Stay in this state: no timer runs on (DP-18)."""
@@ -127,7 +125,9 @@ class DataPath:
     def settle(self) -> bool:
         """Take every transition that is due now; True if the state changed."""
         moved = False
-        while not (self.state in STEADY and self._frame.configuring(self)):  # being configured: it stays
+        while self.state in _ASKED:
+            if self.state in STEADY and self._frame.configuring(self):
+                break  # being configured: it stays
             before = self.state
             self.evaluate()
             if self.state is before:
@@ -160,6 +160,9 @@ class DataPath:
             self._timer = None
 
 
+_ASKED = frozenset(row["source"] for row in DPSM_TRANSITIONS if row["trigger"] == "evaluate")
+"""States that a condition may end; the others end by themselves."""
+
 _MACHINE = Machine(
     model=None,
     states=list(DpState),
@@ -169,3 +172,9 @@ _MACHINE = Machine(
     ignore_invalid_triggers=True,
     after_state_change="entered",
 )
+
+
+def _bind(model: DataPath, state: DpState) -> None:
+    """Give a model its state and triggers. The machine keeps no list of models, so they die when dropped."""
+    _MACHINE.add_model(model, initial=state)
+    _MACHINE.remove_model(model)

@@ -132,8 +132,11 @@ class LaneBank:
         """Let the whole module come to rest."""
         self._frame.settle()
 
-    def rebuild(self, *, initial: bool = False) -> None:
-        """Make the data paths fit the active set: keep those that stay, start new ones (DP-17)."""
+    def rebuild(self, *, initial: bool = False, pending: Sequence[int] = ()) -> None:
+        """Make the data paths fit the active set: keep those that stay, start new ones (DP-17).
+
+        Those on the lanes of `pending` wait for an initialisation from now on (CFG-07).
+        """
         active = self.sets.active
         wanted: dict[tuple[int, int], list[int]] = {}
         for lane in LANES:
@@ -142,20 +145,32 @@ class LaneBank:
                 wanted.setdefault((path_id, app_sel), []).append(lane)
         kept: list[DataPath] = []
         old = {p.host_lanes: p for p in self.paths}
+        staying = {
+            p.host_lanes: p.media_lanes
+            for p in self.paths
+            if p.state is not DpState.DEACTIVATED
+            and wanted.get((p.data_path_id, p.application.app_sel)) == list(p.host_lanes)
+        }
+        taken = list(staying.values())  # a data path at work keeps its media lanes
         for (_, app_sel), lanes in sorted(wanted.items()):
             application = self._profile.application(app_sel)
             if application is None:
                 continue
-            media = self._profile.media_lanes(application, lanes[0], [p.media_lanes for p in kept])
+            media = staying.get(tuple(lanes))
+            if media is None:
+                media = self._profile.media_lanes(application, lanes[0], taken) or ()
+                taken.append(media)
             path = old.pop(tuple(lanes), None)
             if path is None:
-                path = DataPath(self, application, tuple(lanes), media or ())
+                path = DataPath(self, application, tuple(lanes), media)
             else:
-                path.application, path.media_lanes = application, media or ()
+                path.application, path.media_lanes = application, media
             kept.append(path)
         for gone in old.values():
             gone.close()
         self.paths = kept
+        for path in kept:
+            path.init_pending |= not set(pending).isdisjoint(path.host_lanes)
         if not initial:
             self._show_states()
 
@@ -229,6 +244,9 @@ class LaneBank:
             timer.cancel()
         self._settle_timers.clear()
         self._los_timers.clear()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         self._settled_tx = self._los = self._rx_status = 0
         for lock in (*self._rx.values(), *self._tx.values()):
             lock.drop()
@@ -254,6 +272,7 @@ class LaneBank:
         """Module fault: data paths stay as they are, their outputs go quiet (MSM-09, DP-18)."""
         for path in self.paths:
             path.freeze()
+        self.sets.freeze()
 
     def busy(self) -> bool:
         """True while a data path is in a transient state or being configured, or an output is settling."""
@@ -347,7 +366,9 @@ class LaneBank:
                     delay = round(self._profile.behaviour.tx_settle_ms * NS_PER_MS)
                     self._settle_timers[lane] = self.clock.after(delay, partial(self._tx_settled, lane))
                 self._plant.set_emitting(self._first + lane, on)
-        self._cells["OutputStatusTx"].set_bits(self._emitting & self._settled_tx)
+        status = self._cells["OutputStatusTx"]
+        if status.implemented:
+            status.set_bits(self._emitting & self._settled_tx)
 
     def _tx_settled(self, lane: int) -> None:
         self._settle_timers.pop(lane, None)

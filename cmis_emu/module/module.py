@@ -21,6 +21,7 @@ from cmis_emu.module.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
 from cmis_emu.module.states import MsmState
 from cmis_emu.physics.plant import Environment, ModulePlant, PowerMode
+from cmis_emu.registers.field import Access, OnRead
 from cmis_emu.registers.memory import Cell, Memory, Write
 from cmis_emu.registers.view import View, show
 
@@ -187,7 +188,10 @@ class Module:
         """
         self.clock.sync()
         self.view.set(name, value, lane=lane, bank=bank)
-        self.memory.update_checksum(self.profile.regmap.resolve(name)[0])
+        field, _ = self.profile.regmap.resolve(name)
+        self.memory.update_checksum(field)
+        if field.access is Access.RO and not field.volatile and field.on_read is OnRead.NONE:
+            self.memory.keep(field)
         self.monitors.reload_thresholds()
         self._stale = True
         self.settle()
@@ -255,7 +259,7 @@ class Module:
         if self._reset_timer is not None:
             self._reset_timer.cancel()
             self._reset_timer = None
-        if low and not self._reset_low and self._managed:
+        if low and not self._reset_low and self._powered:
             self._reset_timer = self.clock.after(RESET_PULSE_NS, self._reset_seen)
         else:
             self._reset_low = low
@@ -296,13 +300,6 @@ class Module:
         self.flags.reset()
         self.plant.set_power(PowerMode.OFF)
         self.plant.close()
-        self.msm.close()
-
-    def forget(self) -> None:
-        """Leave the shared state machines: a snapshot took this module's place."""
-        for bank in self.banks:
-            for path in bank.paths:
-                path.close()
         self.msm.close()
 
     # -- conditions of the state machines ------------------------------------------------------------
@@ -349,18 +346,26 @@ class Module:
             self.plant.set_power(_POWER[state])
         self._state.set(FLAT_STATE if self.profile.flat and self._managed else state.code)
         self._stale = True
-        if state in _FLAGGED:
+        if state in _FLAGGED and not self.profile.flat:  # a flat module's state never changes (MSM-10)
             self.flags.latch(self._changed_flag)
 
     # -- settling ------------------------------------------------------------------------------------
 
-    def settle(self) -> None:
-        """Come to rest at this instant: state machines, then outputs and flags."""
+    def settle(self, first: Callable[[], object] | None = None) -> None:
+        """Come to rest at this instant: state machines, then outputs and flags.
+
+        `first` is done before; what it changes in the plant does not move the state machines half-way.
+        """
         if self._settling:
+            if first is not None:
+                first()
             self._unsettled = True
             return
         self._settling = True
         try:
+            if first is not None:
+                first()
+                self._stale = True
             while True:
                 self._unsettled = False
                 moved = self.msm.settle()

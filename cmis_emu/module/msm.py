@@ -6,6 +6,7 @@ durations run on the injected clock, never on the library's timers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +27,7 @@ class ModuleFrame(Protocol):
     def module_deactivated_t(self) -> bool: ...
     def msm_duration_ns(self, state: MsmState) -> int: ...
     def msm_entered(self, state: MsmState) -> None: ...
-    def settle(self) -> None: ...
+    def settle(self, first: Callable[[], object] | None = None) -> None: ...
 
 
 class ModuleStateMachine:
@@ -43,22 +44,20 @@ class ModuleStateMachine:
         self._frame = frame
         self._timer: Event | None = None
         self.state = MsmState.RESET
-        _MACHINE.add_model(self, initial=MsmState.RESET)
+        _bind(self, MsmState.RESET)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleStateMachine:
         # The machine is shared and binds its triggers to each model, so a copy joins it anew.
         twin = ModuleStateMachine.__new__(ModuleStateMachine)
         memo[id(self)] = twin
-        _MACHINE.add_model(twin, initial=self.state)
+        _bind(twin, self.state)
         twin._frame = deepcopy(self._frame, memo)
         twin._timer = deepcopy(self._timer, memo)
         return twin
 
     def close(self) -> None:
-        """Leave the shared machine and forget the timer."""
+        """Forget the timer."""
         self._cancel()
-        if self in _MACHINE.models:
-            _MACHINE.remove_model(self)
 
     # -- conditions, by the names of the table ---------------------------------------------------
 
@@ -102,8 +101,7 @@ class ModuleStateMachine:
 
     def _expired(self) -> None:
         self._timer = None
-        self.finished()
-        self._frame.settle()
+        self._frame.settle(self.finished)
 
     def _cancel(self) -> None:
         if self._timer is not None:
@@ -122,3 +120,9 @@ _MACHINE = Machine(
     ignore_invalid_triggers=True,
     after_state_change="entered",
 )
+
+
+def _bind(model: ModuleStateMachine, state: MsmState) -> None:
+    """Give a model its state and triggers. The machine keeps no list of models, so they die when dropped."""
+    _MACHINE.add_model(model, initial=state)
+    _MACHINE.remove_model(model)

@@ -21,7 +21,7 @@ from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode, insert
-from cmis_emu.registers.field import LOWER, Field
+from cmis_emu.registers.field import LOWER, Field, Kind
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap, compile_map, page_name
 from cmis_emu.registers.yamlfile import Located, load_yaml
@@ -188,6 +188,8 @@ class Profile:
         lowest-free`, it takes the lowest start whose group is free.
         """
         used = {lane for lanes in taken for lane in lanes}
+        if first_host_lane not in application.host_starts:
+            return None
         starts = application.media_starts or (1,)
         if self.behaviour.media_lanes == "positional" and len(starts) == len(application.host_starts):
             starts = (starts[application.host_starts.index(first_host_lane)],)
@@ -396,6 +398,11 @@ def _image(
 ) -> dict[int, bytes]:
     """The reset bytes of every page: map defaults, the profile's values, applications and checksums."""
     blocks = {number: bytearray(page.reset) for number, page in compiled.pages.items()}
+    for page in compiled.pages.values():
+        for text in (f for f in page.fields if f.kind is Kind.ASCII):
+            first, last = text.span  # NUM-03: text that a product leaves out is blank, not zero
+            start = first - (0 if page.number == LOWER else HALF)
+            blocks[page.number][start : start + last - first + 1] = b" " * (last - first + 1)
     for name, value in values.items():
         each, lane = regmap.resolve(name)
         if each.page not in blocks:

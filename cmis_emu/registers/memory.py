@@ -10,8 +10,9 @@ The upper half of the window is a direct reference to one `Page`, so a read is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from cmis_emu.clock import NEVER
 from cmis_emu.registers.field import LOWER, Field
@@ -82,6 +83,15 @@ class Cell:
             width = (msb - lsb + 1) if size == 1 else 8 * size
             self.slots.append((first - page.first, size, lsb, (1 << width) - 1))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
+        # A snapshot has hundreds: only the page differs.
+        twin = Cell.__new__(Cell)
+        memo[id(self)] = twin
+        twin.field, twin.slots = self.field, self.slots
+        twin.page = deepcopy(self.page, memo)
+        twin.data = deepcopy(self.data, memo)  # the page may be half copied yet
+        return twin
+
     @property
     def address(self) -> int:
         """Register address of the first byte."""
@@ -129,13 +139,13 @@ class Memory:
         "_bank_counts",
         "_bank_index",
         "_page_index",
-        "_post_write",
         "broadcast",
         "compiled",
         "flat",
         "image",
         "lower",
         "on_cleared",
+        "on_reset",
         "pages",
         "regmap",
         "upper",
@@ -168,7 +178,7 @@ class Memory:
         self._page_index = regmap.field(PAGE_SELECT).element(1)[0]
         self.on_cleared: ClearHook | None = None
         self.broadcast: Callable[[], bool] = _never
-        self._post_write: list[Callable[[], None]] = []
+        self.on_reset: Callable[[], None] = _nothing
         self.reset()
 
     # -- reset and inspection ------------------------------------------------------------------
@@ -182,6 +192,7 @@ class Memory:
         self.upper = self.pages[0, 0]
         self.lower.data[self._bank_index] = 0
         self.lower.data[self._page_index] = 0
+        self.on_reset()
 
     def page(self, number: int, bank: int = 0) -> Page:
         """The page, or KeyError when the profile does not have it."""
@@ -222,6 +233,18 @@ class Memory:
         if checksum is not None and changed.at != checksum.at:
             data = self.pages[changed.page, 0].data
             data[checksum.at - HALF] = checksum.of(bytes(data))
+
+    def keep(self, field: Field) -> None:
+        """Make what a static field holds now its value after reset too: the vendor wrote it (RST-07)."""
+        page = self.pages[field.page, 0]
+        image = bytearray(self.image.get(field.page, page.compiled.reset))
+        for address, mask in field.masks():
+            index = address - page.first
+            image[index] = (image[index] & ~mask & 0xFF) | (page.data[index] & mask)
+        checksum = self.regmap.pages[field.page].checksum
+        if checksum is not None:
+            image[checksum.at - HALF] = page.data[checksum.at - HALF]
+        self.image = {**self.image, field.page: bytes(image)}
 
     def contents(self) -> dict[tuple[int, int], bytes]:
         """All bytes of all pages."""
@@ -342,3 +365,7 @@ class Memory:
 
 def _never() -> bool:
     return False
+
+
+def _nothing() -> None:
+    pass

@@ -228,6 +228,9 @@ class CompiledPage:
     fields: tuple[Field, ...]
     bank_index: str = "lanes"
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledMap:

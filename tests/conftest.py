@@ -1,0 +1,74 @@
+"""Fixtures that many tests share. A host-side helper for bus access is in `cmis_host.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cmis_host import Host
+
+from cmis_emu import Emulator, ManualClock
+from cmis_emu.bus.smbus import VirtualSMBus
+from cmis_emu.resources import maps_root
+
+DR4 = "qsfpdd-400g-dr4"
+
+Edit = Callable[[dict[str, Any]], None]
+Variant = Callable[..., Emulator]
+
+
+def dr4_profile() -> dict[str, Any]:
+    """The DR4 profile as plain data, to edit or to compare with."""
+    loaded: dict[str, Any] = yaml.safe_load((maps_root() / "modules" / f"{DR4}.yaml").read_text())
+    return loaded
+
+
+@pytest.fixture
+def emu() -> Iterator[Emulator]:
+    """One DR4, looped to itself, that has come to rest: Ready, data path activated."""
+    with Emulator.load(DR4, clock=ManualClock(), seed=1) as emulator:
+        emulator.settle()
+        yield emulator
+
+
+@pytest.fixture
+def bus(emu: Emulator) -> VirtualSMBus:
+    """The bus of `emu`."""
+    return emu.smbus(1)
+
+
+@pytest.fixture
+def host(bus: VirtualSMBus) -> Host:
+    """A host on `bus`."""
+    return Host(bus)
+
+
+@pytest.fixture
+def variant(tmp_path: Path) -> Iterator[Variant]:
+    """Build an emulator of an edited DR4: `variant(edit, settle=True, pins={...})`."""
+    loaded: list[Emulator] = []
+
+    def build(edit: Edit | None = None, *, settle: bool = True, pins: dict[str, bool] | None = None) -> Emulator:
+        profile = dr4_profile()
+        if edit is not None:
+            edit(profile)
+        path = tmp_path / f"variant-{len(loaded)}.yaml"
+        profile["profile"] = path.stem
+        path.write_text(yaml.safe_dump(profile, sort_keys=False))
+        testbed = {
+            "version": 1,
+            "ports": {"1": {"profile": str(path), "bus": 1, "state": pins or {}}},
+            "fibres": {"loop": {"from": "1", "to": "1"}},
+        }
+        emulator = Emulator.load(testbed, clock=ManualClock(), seed=1)
+        loaded.append(emulator)
+        if settle:
+            emulator.settle()
+        return emulator
+
+    yield build
+    for emulator in loaded:
+        emulator.close()
