@@ -223,7 +223,7 @@ class ModulePlant:
             for lane in range(1, parameters.media_lanes + 1)
         ]
         ambient = self._environment.ambient_c
-        self._laser_start = (clock.now_ns, ambient)
+        self._laser_start = (clock.now_ns, ambient, ambient)  # when, laser and case temperature then
         self._thermal = self._segment(clock.now_ns, ambient, ambient)
 
     # -- inputs of the module ------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class ModulePlant:
         """Supply off, low power or full power."""
         if mode is not self._mode:
             now = self._clock.now_ns
-            self._laser_start = (now, self._laser_c(now))
+            self._laser_start = (now, self._laser(now).value, self._thermal.case_c(now))
             self._mode = mode
             if mode is not PowerMode.FULL:
                 for lane in self._lanes:
@@ -344,9 +344,6 @@ class ModulePlant:
         tec = self.parameters.tec.power_w if self.parameters.tec is not None else 0.0
         return power.scale * junction, power.scale * case + tec
 
-    def _laser_c(self, now_ns: int) -> float:
-        return self._laser(now_ns).value
-
     def _laser(self, now_ns: int) -> Trend:
         """Laser temperature: the set point of its cooler, or the case's when that is off or missing."""
         tec = self.parameters.tec
@@ -355,12 +352,12 @@ class ModulePlant:
         if tec is None:
             rise = UNCOOLED_RISE_C if self._mode is PowerMode.FULL else 0.0
             return Trend(case + rise, case_rate, case_reach)
-        start_ns, start_c = self._laser_start
+        start_ns, start_c, start_case_c = self._laser_start
         left = math.exp(-max(0, now_ns - start_ns) / (tec.tau_s * NS_PER_S))
         if self._mode is PowerMode.FULL:
             gap = (start_c - tec.set_point_c) * left
             return Trend(tec.set_point_c + gap, abs(gap) / tec.tau_s, abs(gap))
-        gap = (start_c - self._thermal.case_c(start_ns)) * left
+        gap = (start_c - start_case_c) * left
         return Trend(case + gap, case_rate + abs(gap) / tec.tau_s, case_reach + abs(gap))
 
     # -- answers ---------------------------------------------------------------------------------------
@@ -385,9 +382,8 @@ class ModulePlant:
         leak = self.parameters.thermal.leakage_w_per_k if self._mode is PowerMode.FULL else 0.0
         reference = self.parameters.thermal.leakage_reference_c
         power = sum(self._heat()) + leak * (self._thermal.junction_c(now_ns) - reference)
-        rate, reach = self._thermal.case_bounds(now_ns)
-        # The junction follows the case with a share of its own; twice the case's bounds covers both.
-        consumption = Trend(power, 2 * leak * rate, 2 * leak * reach + leak * self._junction_gap(now_ns))
+        rate, reach = self._thermal.junction_bounds(now_ns)
+        consumption = Trend(power, leak * rate, leak * reach)
         if quantity is Quantity.CONSUMPTION:
             return consumption
         if self._mode is PowerMode.OFF:
@@ -395,9 +391,6 @@ class ModulePlant:
         per_watt = self.parameters.supply.resistance_ohm / self.parameters.supply.nominal_v
         volts = self.parameters.supply.at_module(self._supply_v, power)
         return Trend(volts, consumption.rate * per_watt, consumption.remaining * per_watt)
-
-    def _junction_gap(self, now_ns: int) -> float:
-        return abs(self._thermal.junction_steady_c - self._thermal.junction_c(now_ns))
 
     def _tec_current(self, now_ns: int) -> Trend:
         tec = self.parameters.tec
@@ -416,13 +409,14 @@ class ModulePlant:
         if known is None or known.on_ns is None:
             return Trend(0.0)
         laser, parameters = self._laser(now_ns), self.parameters
-        bias, chip_w = parameters.laser.apc(laser.value, known.ageing)
+        need = (1 + known.ageing) * known.bias_factor - 1  # this unit's bias against the nominal laser's
+        bias, chip_w = parameters.laser.apc(laser.value, need)
         left = math.exp(-max(0, now_ns - known.on_ns) / (parameters.apc_tau_s * NS_PER_S))
         reached = 1 - left
-        slope = parameters.laser.bias_slope(laser.value + laser.remaining) * (1 + known.ageing)
+        slope = parameters.laser.bias_slope(laser.value + laser.remaining) * (1 + need)
         if quantity is Quantity.TX_BIAS:
-            target = bias * known.bias_factor
-            drift = slope * known.bias_factor
+            target = bias
+            drift = slope
         elif known.failed:
             return Trend(0.0)
         else:

@@ -93,8 +93,15 @@ class ThermalSegment:
 
     def case_bounds(self, now_ns: int) -> tuple[float, float]:
         """Bounds from `now_ns` on: on |rate| in K/s, and on the total further excursion in K."""
+        return self._bounds(self._case, now_ns)
+
+    def junction_bounds(self, now_ns: int) -> tuple[float, float]:
+        """The same of the junction."""
+        return self._bounds(self._junction, now_ns)
+
+    def _bounds(self, amplitudes: tuple[float, float], now_ns: int) -> tuple[float, float]:
         slow, fast = self._decay(now_ns)
-        reach = abs(self._case[0]) * slow, abs(self._case[1]) * fast
+        reach = abs(amplitudes[0]) * slow, abs(amplitudes[1]) * fast
         return -reach[0] * self._rates[0] - reach[1] * self._rates[1], reach[0] + reach[1]
 
     def _decay(self, now_ns: int) -> tuple[float, float]:
