@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from cmis_emu.errors import InputError
+
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
@@ -155,9 +157,9 @@ class ManualClock(Clock):
         self.advance_ns(seconds(duration_s))
 
     def advance_ns(self, duration_ns: int) -> None:
-        """As `advance`, in integer nanoseconds. Raises ValueError for a negative duration."""
+        """As `advance`, in integer nanoseconds. Raises InputError for a negative duration."""
         if duration_ns < 0:
-            raise ValueError(f"found {duration_ns} ns, expected a duration of 0 or more")
+            raise InputError(f"{duration_ns} ns", "a duration of 0 or more")
         with self._lock:
             self._run_until(self._now + duration_ns)
 
@@ -175,7 +177,7 @@ class ScaledClock(Clock):
 
     def __init__(self, speed: float = 1.0) -> None:
         if not 0 < speed <= 1e6:
-            raise ValueError(f"found speed {speed}, expected more than 0 and at most 1e6")
+            raise InputError(str(speed), "more than 0 and at most 1e6", field="speed")
         super().__init__()
         self.speed = speed
         self._origin = time.monotonic_ns()
@@ -205,7 +207,7 @@ class ScaledClock(Clock):
     def advance(self, duration_s: float) -> None:
         """Jump ahead by `duration_s` seconds, running what falls due on the way."""
         if duration_s < 0:
-            raise ValueError(f"found {duration_s} s, expected a duration of 0 or more")
+            raise InputError(f"{duration_s} s", "a duration of 0 or more")
         with self._lock:
             self._offset += seconds(duration_s)
             self.sync()

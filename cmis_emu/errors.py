@@ -10,7 +10,7 @@ class CmisEmuError(Exception):
     """Base of every error this package raises on purpose."""
 
 
-class InputError(CmisEmuError):
+class InputError(CmisEmuError, ValueError):
     """A file or an argument is wrong.
 
     The message has one form, so that editors and people find the place:

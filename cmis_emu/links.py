@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 
 from cmis_emu.clock import Clock
+from cmis_emu.errors import InputError
 from cmis_emu.module.module import Module
 from cmis_emu.physics.fibre import LightPath, nominal_loss_db
 from cmis_emu.physics.plant import LinkedLight
@@ -36,7 +37,7 @@ class Fibre:
     @loss_db.setter
     def loss_db(self, loss_db: float) -> None:
         if loss_db < 0:
-            raise ValueError(f"found {loss_db} dB, expected a loss of 0 dB or more")
+            raise InputError(f"{loss_db} dB", "a loss of 0 dB or more", field="loss_db")
         with self._lock:
             self._clock.sync()
             self._loss_db = loss_db

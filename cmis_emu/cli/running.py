@@ -34,20 +34,13 @@ def client(attach: str | None) -> Iterator[ControlClient]:
         connection.close()
 
 
-def _clock(speed: float) -> ScaledClock:
-    try:
-        return ScaledClock(speed)
-    except ValueError as error:
-        raise InputError(str(speed), "a speed above 0 and up to 1e6", field="--speed") from error
-
-
 def run(source: str, name: str, speed: float, seed: int | None, serve: Sequence[str]) -> None:
     """Run until SIGINT or SIGTERM."""
     sockets = [socket_of(name), *(_serve_path(each) for each in serve)]
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with Emulator.load(source, clock=_clock(speed), seed=seed) as emulator:
+    with Emulator.load(source, clock=ScaledClock(speed), seed=seed) as emulator:
         for path in sockets:
             emulator.serve(path, ControlServer(emulator))
         click.echo(f"emulator '{name}' runs {source}, seed {emulator.seed}, speed {speed:g}")
@@ -76,7 +69,7 @@ def execute(source: str, program: Sequence[str], speed: float, seed: int | None,
     """Run `program` on an emulator of its own; returns the program's exit code."""
     with tempfile.TemporaryDirectory(prefix="cmis-emu-") as folder:
         path = Path(folder) / "bus.sock"
-        with Emulator.load(source, clock=_clock(speed), seed=seed) as emulator:
+        with Emulator.load(source, clock=ScaledClock(speed), seed=seed) as emulator:
             if settled:
                 emulator.settle()
             emulator.serve(path, ControlServer(emulator))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cmis_emu.errors import InputError
 from cmis_emu.physics.units import db_to_ratio
 
 ATTENUATION_DB_PER_KM = 0.35  # typical at 1310 nm
@@ -34,7 +35,7 @@ class LightPath:
     @loss_db.setter
     def loss_db(self, loss_db: float) -> None:
         if loss_db < 0:
-            raise ValueError(f"found {loss_db} dB, expected a loss of 0 dB or more")
+            raise InputError(f"{loss_db} dB", "a loss of 0 dB or more", field="loss_db")
         if loss_db != self._loss_db:
             self._loss_db = loss_db
             self._tell()

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cmis_emu.clock import NEVER
+from cmis_emu.errors import InputError
 from cmis_emu.registers.field import LOWER, Field
-from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
+from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap, page_name
 
 HALF = 128
 BANK_SELECT = "BankSelect"
@@ -195,8 +196,12 @@ class Memory:
         self.on_reset()
 
     def page(self, number: int, bank: int = 0) -> Page:
-        """The page, or KeyError when the profile does not have it."""
-        return self.pages[number, bank]
+        """One page. Raises InputError when the profile does not have it."""
+        found = self.pages.get((number, bank))
+        if found is None:
+            known = ", ".join(page_name(n) for n, b in sorted(self.pages) if b == bank)
+            raise InputError(f"page {page_name(number)} bank {bank}", f"one of {known or 'the banks it has'}")
+        return found
 
     def cell(self, name: str, bank: int = 0) -> Cell:
         """Bind a field by its CMIS name. Raises UnknownFieldError at start-up for a typo."""
@@ -211,20 +216,20 @@ class Memory:
 
     def fetch(self, number: int, bank: int, offset: int, length: int, now_ns: int = NEVER) -> bytes:
         """Bytes without side effects, live ones brought up to date when `now_ns` is given."""
-        page = self.pages[number, bank]
+        page = self.page(number, bank)
         if page.live is not None and page.live.due_ns <= now_ns < NEVER:
             page.live.refresh(now_ns)
         start = offset - page.first
         if start < 0 or length < 0 or start + length > HALF:
-            raise ValueError(f"found bytes {offset} to {offset + length - 1}, expected bytes of one page")
+            raise InputError(f"bytes {offset} to {offset + length - 1}", f"bytes of page {page_name(number)}")
         return bytes(page.data[start : start + length])
 
     def store(self, number: int, bank: int, offset: int, data: bytes) -> None:
         """Bytes by the back door: no masks, no hooks."""
-        page = self.pages[number, bank]
+        page = self.page(number, bank)
         start = offset - page.first
         if start < 0 or start + len(data) > HALF:
-            raise ValueError(f"found bytes {offset} to {offset + len(data) - 1}, expected bytes of one page")
+            raise InputError(f"bytes {offset} to {offset + len(data) - 1}", f"bytes of page {page_name(number)}")
         page.data[start : start + len(data)] = data
 
     def update_checksum(self, changed: Field) -> None:

@@ -47,7 +47,7 @@ def step(emu: Emulator, dice: Dice) -> None:
     """One thing that a host, a pin, a hand or the time does."""
     port, kind = emu.ports["1"], dice.below(100)
     bus, target = emu.buses[1], port.target
-    if kind < 55:
+    if kind < 35:
         messages = []
         for _ in range(1 + dice.below(3)):
             address = A if dice.chance(95) else dice.below(128)
@@ -56,34 +56,68 @@ def step(emu: Emulator, dice: Dice) -> None:
             else:
                 register = HOT[dice.below(len(HOT))] if dice.chance(70) else dice.below(256)
                 data = dice.bytes(dice.below(200 if dice.chance(5) else 10))
-                if register == 26 and dice.chance(80):
-                    data = bytes([data[0] & ~0x08, *data[1:]]) if data else data
+                if register <= 26 < register + len(data) and dice.chance(90):  # no software reset this time
+                    data = bytes(value & ~0x08 for value in data)
                 if register == 126 and dice.chance(80):
                     data = bytes([0, sorted(PAGES)[dice.below(5)]])
                 messages.append(Message(address, 0, bytes([register]) + data))
         with contextlib.suppress(BusError):
             bus.transfer(messages)
-    elif kind < 70:
+    elif kind < 58:
+        sensible(emu, dice)
+    elif kind < 68:
         byte_event(target, dice)
-    elif kind < 92:
+    elif kind < 91:
         emu.clock.advance_ns((1000, 1_000_000, 50_000_000, 400_000_000)[dice.below(4)])  # type: ignore[attr-defined]
-    elif kind < 96:
-        port.pins.set(("LPMode", "ModSelL", "LPMode", "ModSelL", "ResetL")[dice.below(5)], dice.chance(50))
-    elif kind < 97:
+    elif kind < 94:
+        port.pins.set(("LPMode", "ModSelL")[dice.below(2)], dice.chance(25))
+    elif kind == 94 and dice.chance(40):
+        port.pins.ResetL = False
+        emu.clock.advance_ns((1000, 9_999, 10_000, 1_000_000)[dice.below(4)])  # type: ignore[attr-defined]
         port.pins.ResetL = True
-        port.pins.ModSelL = False
+    elif kind < 97:
+        port.pins.LPMode = port.pins.ModSelL = False
+        port.pins.power = True
     elif kind == 97:
         port.set_host_signal(1 + dice.below(32), dice.chance(50))
     elif kind == 98:
         (emu.fibres["loop"].cut if dice.chance(50) else emu.fibres["loop"].restore)()
-    elif dice.chance(30):
+    elif port.occupant is None:
+        port.insert(DR4)
+    elif dice.chance(10):
         port.remove()
         if dice.chance(80):
             port.insert(DR4)
-    elif port.occupant is None:
-        port.insert(DR4)
-    else:
-        port.pins.power = dice.chance(70)
+    elif dice.chance(20):
+        port.pins.power = False
+    elif dice.chance(5):
+        port.module.fault(1 + dice.below(5))
+
+
+def sensible(emu: Emulator, dice: Dice) -> None:
+    """What a host does that means it, in any order: stage, apply, deinitialise, disable, ask for low power."""
+    bus, kind = emu.smbus(1), dice.below(10)
+    with contextlib.suppress(OSError):
+        if kind == 9:
+            bus.write_byte_data(A, 26, (0x40, 0x00, 0x40, 0x50)[dice.below(4)])
+            return
+        bus.write_i2c_block_data(A, 126, [0, 0x10])
+        staged = 35 * dice.chance(30)
+        leg = dice.below(4)
+        if kind < 2:  # 1x400G, or one leg, or all of 4x100G, or unused lanes
+            bus.write_i2c_block_data(A, 145 + staged, [0x10 | dice.chance(20)] * 8)
+        elif kind < 4:
+            bus.write_i2c_block_data(A, 145 + staged, [0x20 | 2 * (lane & 6) for lane in range(8)])
+        elif kind == 4:
+            config = (0x20 | 4 * leg, 0, 0x20 | 2 * dice.below(8))[dice.below(3)]
+            bus.write_i2c_block_data(A, 145 + staged + 2 * leg, [config] * 2)
+        elif kind < 7:
+            mask = (0xFF, 0xFF, 3 << 2 * leg, dice.below(256))[dice.below(4)]
+            bus.write_byte_data(A, 143 + dice.chance(30) + staged, mask)
+        elif kind == 7:
+            bus.write_byte_data(A, 128, (0, 0, 0xFF, 3 << 2 * leg)[dice.below(4)])
+        else:
+            bus.write_byte_data(A, (130, 132, 138, 131)[dice.below(4)], (0, 0, 0, 1 << leg)[dice.below(4)])
 
 
 def byte_event(target: Target, dice: Dice) -> None:
@@ -195,11 +229,32 @@ def fresh() -> dict[int, bytes]:
 def test_a_long_life_among_bad_hosts(seed: int, fresh: dict[int, bytes]) -> None:
     dice = Dice(seed)
     with Emulator.load(DR4, clock=ManualClock(), seed=1) as emu:
-        for _ in range(1500):
+        for _ in range(2000):
             step(emu, dice)
             check(emu)
         assert len(emu.clock.pending()) < 60, "timers pile up"
         assert image_after_reset(emu) == fresh
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_same_future_from_anywhere_in_such_a_life(seed: int) -> None:
+    dice = Dice(1000 + seed)
+    with Emulator.load(DR4, clock=ManualClock(), seed=1) as emu:
+        for _ in range(20):
+            for _ in range(dice.below(60)):
+                step(emu, dice)
+            kept, count, futures = emu.snapshot(), dice.count, []
+            for _ in range(2):
+                emu.restore(kept)
+                dice.count = count
+                seen: list[Any] = []
+                for _ in range(40):
+                    step(emu, dice)
+                    seen.append((emu.clock.now_ns, emu.ports["1"].target.pointer, emu.ports["1"].pins.levels()))
+                module = emu.ports["1"].occupant
+                seen.append(None if module is None else (module.memory.contents(), module.msm.state, module.readings()))
+                futures.append(seen)
+            assert futures[0] == futures[1]
 
 
 @pytest.mark.rule("I2C-07")

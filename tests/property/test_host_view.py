@@ -219,7 +219,7 @@ class HostView(RuleBasedStateMachine):
 
 HostView.TestCase.settings = settings(
     derandomize=True,
-    max_examples=40,
+    max_examples=80,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

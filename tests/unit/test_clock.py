@@ -165,12 +165,32 @@ def test_an_earlier_event_wakes_the_thread() -> None:
         clock.close()
 
 
+def when_asleep(clock: ScaledClock) -> tuple[threading.Event, list[float | None]]:
+    """An event that is set when the clock's thread goes to sleep from now on, and how long it means to."""
+    wake, asleep, waits = clock._wake, threading.Event(), []
+    assert wake is not None
+    wait = wake.wait
+
+    def recorded(timeout: float | None = None) -> bool:
+        waits.append(timeout)
+        asleep.set()
+        return wait(timeout)
+
+    wake.wait = recorded  # type: ignore[method-assign]
+    return asleep, waits
+
+
 def test_advance_of_a_running_clock_wakes_the_thread() -> None:
     clock, lock, done = ScaledClock(), threading.RLock(), threading.Event()
     clock.start(lock)
     try:
         with lock:
+            asleep, waits = when_asleep(clock)
             clock.after(seconds(3600), lambda: clock.after(NS_PER_MS, done.set))
+        while not waits or waits[-1] is None:
+            assert asleep.wait(SOON_S)
+        with lock:  # so it has let go of the lock and sleeps
+            pass
         clock.advance(3600.0)  # the thread waits for a moment an hour away; what comes now is due in 1 ms
         assert done.wait(SOON_S)
     finally:
@@ -203,20 +223,11 @@ def test_advance_takes_the_emulators_lock(clock: ManualClock | ScaledClock) -> N
 
 
 def test_a_clock_without_due_events_sleeps() -> None:
-    clock, lock, asleep, waits = ScaledClock(), threading.RLock(), threading.Event(), []
+    clock, lock = ScaledClock(), threading.RLock()
     clock.start(lock)
     try:
-        wake = clock._wake
-        assert wake is not None
-        wait = wake.wait
-
-        def recorded(timeout: float | None = None) -> bool:
-            waits.append(timeout)
-            asleep.set()
-            return wait(timeout)
-
         with lock:
-            wake.wait = recorded  # type: ignore[method-assign]
+            asleep, waits = when_asleep(clock)
             clock.after(seconds(3600), lambda: None)
         assert asleep.wait(SOON_S)
         with lock:
