@@ -13,6 +13,7 @@ timers do not drift.
 from __future__ import annotations
 
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -51,6 +52,8 @@ class Event:
         """Forget the call. The entry stays in the heap until its time or a tidying; that is cheap and safe."""
         self.callback = None
 
+
+_LOG = logging.getLogger(__name__)
 
 _CROWD = 64  # a heap smaller than this is never tidied
 
@@ -106,6 +109,10 @@ class Clock:
     def sync(self) -> int:
         """Bring time up to date, run what is due, and return the time in ns."""
         return self._now
+
+    def advance(self, duration_s: float) -> None:
+        """Let `duration_s` seconds pass at once, running what falls due on the way."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be advanced")
 
     def _earlier(self) -> None:
         """Hook: the next due time moved closer."""
@@ -230,7 +237,10 @@ class ScaledClock(Clock):
         assert wake is not None
         with wake:
             while not self._stop:
-                self.sync()
+                try:
+                    self.sync()
+                except Exception:
+                    _LOG.exception("an event failed")  # and the others still come
                 if self.next_due_ns == NEVER:
                     wake.wait()
                 else:

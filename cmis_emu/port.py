@@ -15,7 +15,8 @@ from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.module.module import Module
-from cmis_emu.module.profile import Profile, load_profile
+from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile_reader import load_profile
 from cmis_emu.physics.plant import Environment
 
 HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}

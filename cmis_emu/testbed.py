@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.errors import InputError
-from cmis_emu.module.profile import load_profile, profile_names, profile_path
+from cmis_emu.module.profile_reader import load_profile, profile_names, profile_path
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 
 VERSION = 1
@@ -145,6 +145,9 @@ def _port(ports: Located, name: str) -> PortPlan:
     if not isinstance(profile, str):
         raise plan.error("profile", profile, "the name of a profile")
     if profile:
+        beside = Path(ports.file).parent / profile  # a path counts from the testbed's folder
+        if profile.endswith((".yaml", ".yml")) and beside.is_file():
+            profile = str(beside)
         try:
             load_profile(profile)
         except InputError as error:

@@ -216,7 +216,7 @@ def test_many_clients_at_once(emu: Emulator, server: SocketServer) -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        emu.clock.advance(0.01)  # type: ignore[attr-defined]
+        emu.clock.advance(0.01)
         threads[0].join(0.001)
     for thread in threads:
         thread.join(SOON_S)

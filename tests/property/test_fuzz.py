@@ -195,7 +195,7 @@ def image_after_reset(emu: Emulator) -> dict[int, bytes]:
     pins = port.pins
     pins.ResetL, pins.ModSelL, pins.LPMode = True, False, True
     pins.power = False
-    emu.clock.advance(1.0)  # type: ignore[attr-defined]
+    emu.clock.advance(1.0)
     pins.power = True
     emu.settle()
     found = {}
@@ -278,5 +278,5 @@ def test_any_transactions(data: list[tuple[int, Any]], pause_ms: int) -> None:
             with contextlib.suppress(BusError):
                 emu.buses[1].transfer([message])
             check(emu)
-            emu.clock.advance(pause_ms / 1000)  # type: ignore[attr-defined]
+            emu.clock.advance(pause_ms / 1000)
             check(emu)

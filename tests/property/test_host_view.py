@@ -165,7 +165,7 @@ class HostView(RuleBasedStateMachine):
 
     @rule(duration_ms=st.sampled_from([1, 30, 100, 1000]))
     def wait(self, duration_ms: int) -> None:
-        self.emu.clock.advance(duration_ms / 1000)  # type: ignore[attr-defined]
+        self.emu.clock.advance(duration_ms / 1000)
 
     @precondition(lambda self: self.kept is None)
     @rule()
@@ -181,7 +181,7 @@ class HostView(RuleBasedStateMachine):
             seen: list[Any] = []
             for register, length in steps:
                 seen.append(self.read(register, length))
-                self.emu.clock.advance(0.07)  # type: ignore[attr-defined]
+                self.emu.clock.advance(0.07)
                 if 128 <= register < 250 and self.kept[1] == 0x10:
                     self.bus.write_byte_data(A, register, length)
             seen.append(self.emu.ports["1"].module.memory.contents())

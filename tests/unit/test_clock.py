@@ -88,7 +88,11 @@ def test_cancelled_events_do_not_pile_up() -> None:
 
 def test_a_failing_event_leaves_the_clock_usable() -> None:
     clock, ran = ManualClock(), []
-    clock.after(10, lambda: 1 // 0)
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    clock.after(10, fails)
     clock.after(20, lambda: ran.append(clock.now_ns))
     with pytest.raises(ZeroDivisionError):
         clock.advance_ns(15)
@@ -161,6 +165,23 @@ def test_an_earlier_event_wakes_the_thread() -> None:
         with lock:
             clock.after(NS_PER_MS, done.set)
         assert done.wait(SOON_S)
+    finally:
+        clock.close()
+
+
+def test_a_failing_event_does_not_stop_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    clock, lock, done = ScaledClock(), threading.RLock(), threading.Event()
+
+    def fails() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    clock.start(lock)
+    try:
+        with lock:
+            clock.after(1, fails)
+            clock.after(NS_PER_MS, done.set)
+        assert done.wait(SOON_S)
+        assert "a mistake of ours" in caplog.text
     finally:
         clock.close()
 

@@ -11,6 +11,7 @@ from smbus2 import i2c_msg
 
 from cmis_emu import CmisEmuError, Emulator, ManualClock, ScaledClock
 from cmis_emu.bus.smbus import VirtualSMBus
+from cmis_emu.bus.target import Target
 from cmis_emu.module import dpsm, msm
 
 A = 0x50
@@ -142,9 +143,18 @@ def test_hold_off_and_pointer_and_open_transaction(emu: Emulator, bus: VirtualSM
     target.end()
     assert target.start(read=True)
     middle = emu.snapshot()
-    first = [(target.peek(), target.commit())[0] for _ in range(4)]
+    first = clock_out(target, 4)
     emu.restore(middle)
-    assert [(target.peek(), target.commit())[0] for _ in range(4)] == first
+    assert clock_out(target, 4) == first
+
+
+def clock_out(target: Target, length: int) -> list[int]:
+    """Peek and commit `length` bytes of an open read."""
+    found = []
+    for _ in range(length):
+        found.append(target.peek())
+        target.commit()
+    return found
 
 
 def test_handles_stay_valid(pair: Emulator) -> None:

@@ -1,0 +1,392 @@
+"""Reads profiles from `register_maps/modules/*.yaml` or any path, and refuses what is wrong with file:line.
+
+Owns the format of a profile and the image that its registers form on the map, checksums and duration codes
+included (NUM-05, DP-12). Values that a host can read and values that the module acts on come from the same
+lines, so what is advertised is what happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from cmis_emu.clock import NS_PER_MS, NS_PER_S
+from cmis_emu.errors import InputError, UnknownFieldError
+from cmis_emu.layouts.application import UNUSED, Application, lanes_of, mask_of, parse_applications
+from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
+from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
+from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
+from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.units import dbm_to_w
+from cmis_emu.registers.encoding import encode, insert
+from cmis_emu.registers.field import LOWER, Kind
+from cmis_emu.registers.loader import load_maps
+from cmis_emu.registers.regmap import CompiledMap, RegisterMap, compile_map, page_name
+from cmis_emu.registers.yamlfile import Located, load_yaml
+from cmis_emu.resources import maps_root
+
+HALF = 128
+
+_T = TypeVar("_T")
+
+_KEYS = (
+    "profile",
+    "title",
+    "form_factor",
+    "revision",
+    "registers",
+    "applications",
+    "durations_ms",
+    "thresholds",
+    "signal_integrity",
+    "behaviour",
+    "plant",
+)
+_APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
+_PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant values that have names
+_THRESHOLDS = {
+    "temperature_c": ("TempMon", 1.0),
+    "vcc_v": ("VccMon", 1.0),
+    "laser_temperature_c": ("Aux2Mon", 256.0),  # raw counts: what Aux2 means is advertised, not fixed
+    "tx_power_dbm": ("OpticalPowerTx", None),
+    "rx_power_dbm": ("OpticalPowerRx", None),
+    "tx_bias_ma": ("LaserBiasTx", 1e-3),
+}
+MAX_LANES = 32  # four banks (PAGE-09)
+SMALLEST, LARGEST = 1e-12, 1e12
+_POSITIVE = (
+    "_j_per_k",
+    "_k_per_w",
+    "tau_s",
+    "t0_k",
+    "t1_k",
+    "slope_w_per_a",
+    "chip_power_w",
+    "imax_a",
+    "nominal_v",
+    "ohm",
+)
+"""Plant values by which the model divides."""
+_MEDIA_LANES = ("positional", "lowest-free")
+_BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
+    "config_ms": (0, 10_000, False),
+    "initial_config_status": (0, 1, True),
+    "default_explicit_control": (0, 1, True),
+    "flag_latency_ms": (0.001, 200, False),
+    "monitor_period_ms": (1, 10_000, False),
+    "write_limit": (1, 128, True),
+    "read_limit": (1, 128, True),
+    "write_holdoff_ms": (0, 10, False),
+    "page_holdoff_ms": (0, 10, False),
+    "tx_settle_ms": (0, 10_000, False),
+    "rx_acquisition_ms": (0, 60_000, False),
+    "tx_acquisition_ms": (0, 60_000, False),
+}
+_THRESHOLD_ORDER = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
+
+
+def profile_path(name: str) -> Path:
+    """File of a library profile (it need not exist)."""
+    return maps_root() / "modules" / f"{name}.yaml"
+
+
+def profile_names() -> list[str]:
+    """Names of all profiles in the library, sorted."""
+    return sorted(path.stem for path in (maps_root() / "modules").glob("*.yaml"))
+
+
+def load_profile(name: str) -> Profile:
+    """A profile by library name or by path of a YAML file. Raises InputError with file:line."""
+    path = profile_path(name)
+    if not path.exists():
+        path = Path(name)
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        state = None
+    if state is None or not path.is_file():
+        near = get_close_matches(name, profile_names(), 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        expected = f"one of {', '.join(profile_names())}{hint}, or a profile file"
+        raise InputError(f"no profile {name!r}", expected, field="profile")
+    return _read_file(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_file(path: Path, mtime_ns: int, size: int) -> Profile:
+    """A product is read once, for all its modules; an edited file is read anew."""
+    return read_profile(load_yaml(path))
+
+
+def read_profile(source: Located) -> Profile:
+    """Check a profile mapping and build the product from it."""
+    source.check_keys(_KEYS, ("profile", "title", "form_factor", "revision", "registers"))
+    regmap = load_maps()
+    revision = _revision(source)
+    registers = _section(source, "registers")
+    given = source.get("applications") or []
+    if not isinstance(given, list):
+        raise source.error("applications", given, "a list of mappings")
+    applications = tuple(_application(source, number, row) for number, row in enumerate(given, 1))
+    durations = _durations(source)
+    codes: dict[str, int | bytes] = {"CmisRevision": revision[0] << 4 | revision[1]}
+    codes |= {DURATION_FIELDS[n]: duration_code(ns / NS_PER_S) for n, ns in durations.items() if n in DURATION_FIELDS}
+    codes |= _thresholds(source, regmap)
+    codes |= {name: _code(registers, name, regmap, name, value) for name, value in registers.items()}
+
+    def advertised(name: str) -> int:
+        code = codes.get(name, 0)
+        return code if isinstance(code, int) else 0
+
+    compiled = compile_map(regmap, revision, advertised)
+    image = _image(registers, regmap, compiled, codes, applications)
+    limits = SettingLimits(
+        eq_target_max=advertised("TxInputEqMax"),
+        pre_cursor_max=advertised("RxOutputEqPreCursorMax"),
+        post_cursor_max=advertised("RxOutputEqPostCursorMax"),
+        amplitude_codes=frozenset(n for n in range(4) if advertised(f"RxOutputLevel{n}Supported")),
+        recall_buffers=advertised("TxInputEqRecallBuffersSupported"),
+        tx_cdr_bypass=bool(advertised("TxCDRBypassControlSupported")) or not advertised("TxCDRSupported"),
+        rx_cdr_bypass=bool(advertised("RxCDRBypassControlSupported")) or not advertised("RxCDRSupported"),
+        adaptive_eq=bool(advertised("TxInputAdaptiveEqSupported")),
+    )
+    return Profile(
+        name=_text(source, "profile"),
+        title=_text(source, "title"),
+        form_factor=_text(source, "form_factor"),
+        revision=revision,
+        registers={name: code for name, code in codes.items() if isinstance(code, int)},
+        applications=_advertised_applications(regmap, image),
+        durations_ns=durations,
+        signal_integrity=_signal_integrity(source, regmap),
+        behaviour=_behaviour(source),
+        plant=_record(source, "plant", _section(source, "plant"), PlantParameters),
+        regmap=regmap,
+        compiled=compiled,
+        image=image,
+        setting_limits=limits,
+    )
+
+
+def _text(source: Located, key: str) -> str:
+    value = source[key]
+    if not isinstance(value, str) or not value:
+        raise source.error(key, value, "text")
+    return value
+
+
+def _section(source: Located, key: str) -> Located:
+    section = source.get(key)
+    if section is None:
+        return Located(source.file, source.line)
+    if not isinstance(section, Located):
+        raise source.error(key, section, "key: value pairs")
+    return section
+
+
+def _number(section: Located, key: str, low: float, high: float, *, whole: bool = False) -> float:
+    """A number within limits; a bool is not one."""
+    value = section[key]
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        raise section.error(key, value, f"a number from {low:g} to {high:g}{', whole' if whole else ''}")
+    return value
+
+
+def _behaviour(source: Located) -> Behaviour:
+    section = _section(source, "behaviour")
+    section.check_keys([f.name for f in fields(Behaviour)])
+    for key, value in section.items():
+        if key == "media_lanes":
+            if value not in _MEDIA_LANES:
+                raise section.error(key, value, f"one of {', '.join(_MEDIA_LANES)}")
+        else:
+            low, high, whole = _BEHAVIOUR_LIMITS[key]
+            _number(section, key, low, high, whole=whole)
+    return Behaviour(**section)
+
+
+def _signal_integrity(source: Located, regmap: RegisterMap) -> Mapping[str, int]:
+    """Application defaults of the settings (CFG-05), by the names of the control sets' fields."""
+    section = _section(source, "signal_integrity")
+    section.check_keys((*TX_SETTINGS, *RX_SETTINGS))
+    for key in section:
+        _number(section, key, 0, regmap.field(f"SCS0.{key}").maximum, whole=True)
+    return dict(section)
+
+
+def _revision(source: Located) -> tuple[int, int]:
+    text = str(source["revision"])
+    major, _, minor = text.partition(".")
+    if not (major.isdigit() and minor.isdigit() and int(major) <= 15 and int(minor) <= 15):
+        raise source.error("revision", source["revision"], "a CMIS revision such as '5.2'")
+    return int(major), int(minor)
+
+
+def _application(source: Located, number: int, row: Any) -> Application:
+    if not isinstance(row, Located):
+        raise source.error("applications", row, "a list of mappings")
+    row.check_keys(_APPLICATION_KEYS, _APPLICATION_KEYS[:5])
+    for key in _APPLICATION_KEYS:
+        value = row.get(key, 0)
+        limit = 15 if key.endswith("lanes") else 255
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
+            raise row.error(key, value, f"a number from 0 to {limit}", field=f"application {number}: {key}")
+    if number > 15:
+        raise row.error(None, "a 16th application", "at most 15 (APP-01)")
+    return Application(
+        number,
+        row["host"],
+        row["media"],
+        row["host_lanes"],
+        row["media_lanes"],
+        lanes_of(row["host_start"]),
+        lanes_of(row.get("media_start", 0)),
+    )
+
+
+def _durations(source: Located) -> dict[str, int]:
+    names = ("MgmtInit", *DURATION_FIELDS)
+    found: dict[str, int] = {}
+    section = _section(source, "durations_ms")
+    section.check_keys(names)
+    for name, value in section.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
+            raise section.error(name, value, "a duration in ms")
+        found[name] = round(value * NS_PER_MS)
+    if found.get("MgmtInit", 0) > 2000 * NS_PER_MS:
+        raise section.error("MgmtInit", section["MgmtInit"], "at most 2000 ms (RST-04)")
+    return found
+
+
+def _thresholds(source: Located, regmap: RegisterMap) -> dict[str, int | bytes]:
+    """Codes of page 02h from rows of high alarm, low alarm, high warning, low warning."""
+    section = _section(source, "thresholds")
+    section.check_keys(_THRESHOLDS)
+    found: dict[str, int | bytes] = {}
+    for key, row in section.items():
+        numbers = isinstance(row, list) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in row)
+        if not numbers or len(row) != len(_THRESHOLD_ORDER):
+            raise section.error(key, row, "[high alarm, low alarm, high warning, low warning]")
+        prefix, factor = _THRESHOLDS[key]
+        for kind, value in zip(_THRESHOLD_ORDER, row, strict=True):
+            number = dbm_to_w(value) if factor is None else value * factor
+            name = f"{prefix}{kind}Threshold"
+            found[name] = _code(section, key, regmap, name, round(number) if prefix == "Aux2Mon" else number)
+    return found
+
+
+def _code(section: Located, key: str, regmap: RegisterMap, name: str, value: Any) -> int | bytes:
+    """The raw code of a profile value, with the place in the profile when it does not fit."""
+    if not isinstance(value, (int, float, str)):
+        raise section.error(key, value, "a number or text")
+    try:
+        field = regmap.resolve(name)[0]
+        return encode(field, value, regmap.enums.get(field.enum or "", {}))
+    except UnknownFieldError as error:
+        raise section.error(key, name, str(error).partition("expected ")[2] or "a CMIS field") from None
+    except InputError as error:
+        raise section.error(key, error.found, error.expected) from None
+
+
+def _image(
+    registers: Located,
+    regmap: RegisterMap,
+    compiled: CompiledMap,
+    codes: Mapping[str, int | bytes],
+    applications: tuple[Application, ...],
+) -> dict[int, bytes]:
+    """The reset bytes of every page: map defaults, the profile's codes, applications and checksums."""
+    blocks = {number: bytearray(page.reset) for number, page in compiled.pages.items()}
+    for page in compiled.pages.values():
+        for text in (f for f in page.fields if f.kind is Kind.ASCII):
+            first, last = text.span  # NUM-03: text that a product leaves out is blank, not zero
+            start = first - _first(page.number)
+            blocks[page.number][start : start + last - first + 1] = b" " * (last - first + 1)
+    for name, code in codes.items():
+        each, lane = regmap.resolve(name)
+        if each.page not in blocks:
+            raise registers.error(name, f"a field of page {page_name(each.page)}", "a page that this profile has")
+        if not compiled.implements(each.name) and code:
+            raise registers.error(name, "a value", f"{each.name} to be advertised first")
+        for number in range(1, each.count + 1) if lane is None else (lane,):
+            insert(each, blocks[each.page], _first(each.page), code, number)
+    _lay_out_applications(regmap, blocks, applications)
+    for number, block in blocks.items():
+        checksum = regmap.pages[number].checksum
+        if checksum is not None:
+            block[checksum.at - HALF] = checksum.of(bytes(block))
+    return {number: bytes(block) for number, block in blocks.items()}
+
+
+def _first(page: int) -> int:
+    """Register address of a page's byte 0."""
+    return 0 if page == LOWER else HALF
+
+
+_APPLICATION_FIELDS = (
+    "ApplicationDescriptor.HostInterfaceID",
+    "AdditionalApplicationDescriptor.HostInterfaceID",
+)
+
+
+def _lay_out_applications(
+    regmap: RegisterMap, blocks: dict[int, bytearray], applications: tuple[Application, ...]
+) -> None:
+    """Descriptors and media lane options; FFh 00h 00h 00h behind the last one (APP-01)."""
+    media = regmap.field("MediaLaneAssignmentOptions")
+    for app_sel in range(1, 16):
+        index = app_sel - 1 if app_sel <= 8 else app_sel - 9
+        first = regmap.field(_APPLICATION_FIELDS[app_sel > 8])
+        if first.page not in blocks:
+            continue
+        given = applications[app_sel - 1] if app_sel <= len(applications) else None
+        at = first.at + 4 * index - _first(first.page)
+        blocks[first.page][at : at + 4] = given.pack() if given else UNUSED
+        if given and media.page in blocks:
+            insert(media, blocks[media.page], HALF, mask_of(given.media_starts), app_sel)
+
+
+def _advertised_applications(regmap: RegisterMap, image: Mapping[int, bytes]) -> tuple[Application, ...]:
+    """The applications that the image really advertises: what hosts read is what the module does."""
+    basic, more = (regmap.field(name) for name in _APPLICATION_FIELDS)
+    media = regmap.field("MediaLaneAssignmentOptions")
+    lower = image[LOWER][basic.at : basic.at + 32]
+    page = image.get(more.page)
+    if page is None:  # flat memory: no page 01h, so no media options and no additional descriptors
+        return parse_applications(lower, b"", bytes(8))
+    start = media.at - HALF
+    return parse_applications(lower, page[more.at - HALF : more.at - HALF + 28], page[start : start + 15])
+
+
+def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:
+    """A parameter record from its section; names and nesting are those of the dataclass."""
+    hints = get_type_hints(kind)
+    section.check_keys([f.name for f in fields(kind)])  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in section.items():
+        choices = get_args(hints[key]) or (hints[key],)
+        inner = next((t for t in choices if is_dataclass(t)), None)
+        if value is None and type(None) in choices:
+            values[key] = None
+        elif isinstance(inner, type) and isinstance(value, Located):
+            values[key] = _record(section, key, value, inner)
+        elif inner is not None and value in _PRESETS.get(key, {}):
+            values[key] = _PRESETS[key][value]
+        elif inner is not None:
+            presets = ", ".join(_PRESETS.get(key, {}))
+            expected = f"one of {presets}, or key: value pairs" if presets else "key: value pairs"
+            raise section.error(key, value, expected)
+        elif int in choices:
+            values[key] = _number(section, key, 1, MAX_LANES, whole=True)
+        else:
+            smallest = SMALLEST if key.endswith(_POSITIVE) else -LARGEST
+            values[key] = _number(section, key, smallest, LARGEST)
+    for each in fields(kind):  # type: ignore[arg-type]
+        if each.default is MISSING and each.default_factory is MISSING and each.name not in values:
+            raise outer.error(name, f"no {each.name}", f"{name} with {each.name}")
+    return kind(**values)
