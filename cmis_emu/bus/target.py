@@ -23,7 +23,12 @@ State = tuple[int, int, bytes, int | None, int, int, bytes]
 
 
 class Device(Protocol):
-    """What a target needs from the thing behind it; `module` meets it without importing `bus`."""
+    """What a target needs from the thing behind it; `module` meets it without importing `bus`.
+
+    `read_limit` is the greatest number of bytes that one read may carry; beyond it the bus reads FFh.
+    """
+
+    read_limit: int
 
     def answers(self) -> bool:
         """True when an access would be acknowledged now: present, selected, managed, not holding off."""
@@ -51,10 +56,6 @@ class Device(Protocol):
 
     def write_limit(self, address: int) -> int:
         """Greatest number of data bytes that one write starting at `address` may carry."""
-        ...
-
-    def read_limit(self) -> int:
-        """Greatest number of bytes that one read may carry (beyond it the bus reads FFh)."""
         ...
 
 
@@ -113,7 +114,7 @@ class Target:
 
     def peek(self) -> int:
         """The byte that a read would clock out next; asking twice changes nothing."""
-        if self._mode != Target.READING or self.device is None or self._count >= self.device.read_limit():
+        if self._mode != Target.READING or self.device is None or self._count >= self.device.read_limit:
             return 0xFF
         return self._view[self.pointer & 127]
 
@@ -121,7 +122,7 @@ class Target:
         """The peeked byte was clocked out: clear what it clears, move on."""
         if self._mode != Target.READING or self.device is None:
             return
-        if self._count < self.device.read_limit():
+        if self._count < self.device.read_limit:
             at = self.pointer & 127
             self.device.clocked_out(self.pointer, self._view[at : at + 1])
             self.pointer = _on(self.pointer, 1)
@@ -195,7 +196,7 @@ class Target:
         if device is None:
             return None
         pointer = self.pointer
-        if length > HALF - (pointer & 127) or length > device.read_limit():
+        if length > HALF - (pointer & 127) or length > device.read_limit:
             return self._read_in_pieces(device, length)
         data = device.clock_out(pointer, length)
         if data is not None:
@@ -208,7 +209,7 @@ class Target:
         if not device.answers():
             return None
         device.latch(self.pointer)
-        driven = min(length, device.read_limit())
+        driven = min(length, device.read_limit)
         found = bytearray()
         while len(found) < driven:
             at = self.pointer

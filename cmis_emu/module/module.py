@@ -91,6 +91,8 @@ class Module:
         self._reset_timer: Event | None = None
         self._hold_until_ns = 0
         self._managed = False
+        limit = profile.behaviour.read_limit
+        self.read_limit = limit if limit < 128 else 1 << 30  # I2C-05: a strict module stops driving data
         self._bind()
         self.msm = ModuleStateMachine(self)
         banks = range(0 if profile.flat else profile.banks)
@@ -150,7 +152,8 @@ class Module:
         start = address & 127
         end = start + length
         data = bytes(page.data[start:end]) if end <= 128 else memory.read(address, length, now)
-        if page.clear_first < end and (start <= page.clear_last or end > 128):
+        # Nothing set among the flags of the page: by far the commonest case, and told by one count of zeros.
+        if page.clear_first < end and page.data.count(0, page.clear_first, page.clear_last + 1) != page.clear_size:
             memory.clocked_out(address, data)
         return data
 
@@ -165,11 +168,6 @@ class Module:
     def write_limit(self, address: int) -> int:
         """I2C-06."""
         return self.profile.behaviour.write_limit
-
-    def read_limit(self) -> int:
-        """I2C-05: beyond it the module stops driving data."""
-        limit = self.profile.behaviour.read_limit
-        return limit if limit < 128 else 1 << 30
 
     # -- the back door -----------------------------------------------------------------------------
 

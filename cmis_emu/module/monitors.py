@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event
@@ -35,6 +35,14 @@ _LANE_CHANNELS = (
 
 
 @dataclass(slots=True)
+class _Alarms:
+    """The four flags of one monitor, and for which lanes each condition holds (bit lane-1)."""
+
+    flags: tuple[Cell, ...]
+    held: list[int] = field(default_factory=partial(list, (0, 0, 0, 0)))
+
+
+@dataclass(slots=True)
 class _Channel:
     """One monitored value: where it shows, what it is, and which thresholds and flags belong to it."""
 
@@ -44,10 +52,11 @@ class _Channel:
     quantity: Quantity
     lsb: float
     signed: bool
-    flags: tuple[Cell, ...]
+    alarms: _Alarms
     thresholds: tuple[Cell, ...]
     allowed: Callable[[int], tuple[bool, bool]]  # lane -> may high flags set, may low flags set (FLG-09)
     limits: tuple[float, ...] = ()
+    look_ns: int = NEVER  # the first sample that can cross a threshold
 
     def load_limits(self) -> None:
         """Read the thresholds of page 02h, in the unit of the plant."""
@@ -132,7 +141,7 @@ class Monitors:
                     quantity,
                     lsb,
                     signed,
-                    tuple(memory.cell(f"{prefix}{kind}Flag") for kind in KINDS),
+                    _Alarms(tuple(memory.cell(f"{prefix}{kind}Flag") for kind in KINDS)),
                     tuple(memory.cell(f"{prefix}{kind}Threshold") for kind in KINDS) if not profile.flat else (),
                     self._always if always else self._powered,
                 )
@@ -146,13 +155,13 @@ class Monitors:
             if not cell.implemented:
                 continue
             lsb = cell.field.scale or 1.0
-            flags = tuple(memory.cell(flag_name.format(f"{kind}Flag"), bank.bank) for kind in KINDS)
+            alarms = _Alarms(tuple(memory.cell(flag_name.format(f"{kind}Flag"), bank.bank) for kind in KINDS))
             thresholds = tuple(memory.cell(f"{threshold_name}{kind}Threshold") for kind in KINDS)
             rule = partial(self._rx if quantity is Quantity.RX_POWER else self._tx, bank)
             group: list[_Channel] = []
             for lane in bank.media_lanes:
                 plant_lane = 8 * bank.bank + lane
-                group.append(_Channel(cell, lane, plant_lane, quantity, lsb, False, flags, thresholds, rule))
+                group.append(_Channel(cell, lane, plant_lane, quantity, lsb, False, alarms, thresholds, rule))
             self._channels.extend(group)
             self._writers.append(partial(self._write_lanes, cell, group))
 
@@ -228,45 +237,53 @@ class Monitors:
         self.evaluate()
 
     def evaluate(self) -> None:
-        """Compare the sample held now with the thresholds and schedule the next look."""
+        """Compare the sample held now with all thresholds and schedule the next look."""
+        self._judge(self._channels)
+
+    def _look(self) -> None:
+        """The time has come at which some channels can cross a threshold."""
+        self._event = None
+        now = self._clock.now_ns
+        self._judge([channel for channel in self._channels if channel.look_ns <= now])
+
+    def _judge(self, channels: list[_Channel]) -> None:
         now = self._clock.now_ns
         index, at = self._sample_at(now)
-        levels: dict[int, tuple[Cell, int]] = {}  # by identity of the flag cell, lanes gathered
-        soonest = NEVER
-        for channel in self._channels:
+        for channel in channels:
+            channel.look_ns = NEVER
             if not channel.limits:
                 continue
             high_ok, low_ok = channel.allowed(channel.lane)
-            held = (False,) * 4
+            conditions = (False,) * 4
             if high_ok or low_ok:
                 value = self._plant.sample(channel.quantity, channel.plant_lane, index, at)
-                held = _compare(channel, value, high_ok, low_ok)
-                soonest = min(soonest, self._next_look(channel, at))
-            for cell, holds in zip(channel.flags, held, strict=True):
-                _, known = levels.get(id(cell), (cell, 0))
-                levels[id(cell)] = (cell, known | (int(holds) << (channel.lane - 1)))
-        for cell, bits in levels.values():
-            self._flags.level(cell, bits)
+                conditions = _compare(channel, value, high_ok, low_ok)
+                look = self._next_look(channel, at)
+                if look < NEVER:
+                    # Looks happen on the sample grid only: between samples nothing new can be seen.
+                    sample = max((look + self._period_ns - 1) // self._period_ns, index + 1)
+                    channel.look_ns = sample * self._period_ns
+            bit, held = 1 << (channel.lane - 1), channel.alarms.held
+            for kind, holds in enumerate(conditions):
+                held[kind] = held[kind] | bit if holds else held[kind] & ~bit
+        for channel in channels:
+            for cell, bits in zip(channel.alarms.flags, channel.alarms.held, strict=True):
+                self._flags.level(cell, bits)
         if self._event is not None:
             self._event.cancel()
             self._event = None
+        soonest = min((channel.look_ns for channel in self._channels), default=NEVER)
         if soonest < NEVER:
-            # Looks happen on the sample grid only: between samples nothing new can be seen.
-            next_sample = (max(soonest, now + 1) + self._period_ns - 1) // self._period_ns
-            self._event = self._clock.at(max(next_sample, index + 1) * self._period_ns, self._look)
-
-    def _look(self) -> None:
-        self._event = None
-        self.evaluate()
+            self._event = self._clock.at(soonest, self._look)
 
     def _next_look(self, channel: _Channel, at: int) -> int:
         """Earliest time at which this channel's reading can cross a threshold; NEVER at rest."""
         quantity, lane = channel.quantity, channel.plant_lane
         trend = self._plant.trend(quantity, lane, at)
-        noise = self._plant.noise_bound(quantity, lane, trend.value)
+        noise = self._plant.noise_bound(quantity, lane, trend.value + trend.remaining)
         margin = min(abs(limit - trend.value) for limit in channel.limits) - noise - channel.lsb
         if margin <= 0:
-            return at + self._period_ns if noise > 0 or trend.remaining > 0 else NEVER
+            return at + 1 if noise > 0 or trend.remaining > 0 else NEVER  # any sample, also the very next one
         if trend.remaining < margin or trend.rate <= 0:
             return NEVER
         return at + int(margin / trend.rate * NS_PER_S)

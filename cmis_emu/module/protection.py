@@ -24,13 +24,14 @@ class OverheatProtection:
         self._event: Event | None = None
 
     def check(self) -> None:
-        """Something changed: trip now, or look again when the limit can be reached at the earliest."""
+        """Something changed: trip at once, or look again when the limit can be reached at the earliest."""
         self.close()
         now = self._clock.now_ns
         trend = self._plant.trend(Quantity.CASE_TEMPERATURE, 0, now)
         margin = self._plant.parameters.thermal.shutdown_c - trend.value
         if margin <= 0:
-            self._tripped()
+            # An event of its own: whoever asks is in the middle of settling, and a fault moves the states.
+            self._event = self._clock.after(0, self._tripped)
         elif trend.remaining >= margin and trend.rate > 0:
             look = max(NS_PER_MS, int(margin / trend.rate * NS_PER_S))
             self._event = self._clock.after(look, self.check)

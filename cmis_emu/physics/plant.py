@@ -26,6 +26,7 @@ from cmis_emu.physics.thermal import ThermalInput, ThermalParameters, ThermalSeg
 from cmis_emu.physics.units import db_to_ratio, dbm_to_w
 
 UNCOOLED_RISE_C = 8.0  # an uncooled laser is this much warmer than the case
+LASER_TEMPERATURE_NOISE_C = 0.01
 
 
 class PowerMode(IntEnum):
@@ -47,6 +48,9 @@ class Quantity(IntEnum):
     TX_BIAS = 6  # A
     TX_POWER = 7  # W
     RX_POWER = 8  # W
+
+
+_RELATIVE = (Quantity.TX_POWER, Quantity.RX_POWER)  # their errors are ratios, in dB
 
 
 class Trend(NamedTuple):
@@ -245,7 +249,7 @@ class ModulePlant:
         if (host, media) != self._active:
             self._active = (host, media)
             self._reheat()
-            self._tell(())
+            self._tell(self._lit_by_heat())
 
     def set_emitting(self, lane: int, on: bool) -> None:
         """Switch the laser of a media lane (1-based); lanes beyond the plant do not exist."""
@@ -262,7 +266,7 @@ class ModulePlant:
             known.ambient_c if ambient_c is None else ambient_c, known.airflow if airflow is None else airflow
         )
         self._reheat()
-        self._tell(None if self.parameters.tec is None else ())
+        self._tell(self._lit_by_heat())
 
     def set_supply(self, volts: float) -> None:
         """The host's supply voltage in V."""
@@ -315,6 +319,10 @@ class ModulePlant:
                 changed()
 
     # -- temperatures ----------------------------------------------------------------------------------
+
+    def _lit_by_heat(self) -> tuple[int, ...] | None:
+        """Lanes whose light follows the case temperature: all without a cooler, else none (see `_tell`)."""
+        return None if self.parameters.tec is None else ()
 
     def _reheat(self) -> None:
         now = self._clock.now_ns
@@ -413,52 +421,51 @@ class ModulePlant:
         bias, chip_w = parameters.laser.apc(laser.value, need)
         left = math.exp(-max(0, now_ns - known.on_ns) / (parameters.apc_tau_s * NS_PER_S))
         reached = 1 - left
-        slope = parameters.laser.bias_slope(laser.value + laser.remaining) * (1 + need)
+        per_k = parameters.laser.bias_slope(laser.value + laser.remaining)
         if quantity is Quantity.TX_BIAS:
             target = bias
-            drift = slope
+            drift = per_k * (1 + need)
         elif known.failed:
             return Trend(0.0)
         else:
             target = known.power_w * chip_w / parameters.laser.chip_power_w
-            limited = laser.remaining * slope + bias >= parameters.laser.imax_a
-            drift = 2 * known.power_w / parameters.laser.chip_power_w * slope if limited else 0.0
+            limited = laser.remaining * per_k * (1 + need) + bias >= parameters.laser.imax_a
+            steepest = parameters.laser.slope(laser.value - laser.remaining)  # W/A; it falls as the laser warms
+            drift = known.power_w / parameters.laser.chip_power_w * steepest * per_k if limited else 0.0
+        reach = drift * laser.remaining  # the target may still move this far, while the loop is on its way
         return Trend(
             target * reached,
-            target * left / parameters.apc_tau_s + drift * laser.rate,
-            target * left + drift * laser.remaining,
+            (target + reach) * left / parameters.apc_tau_s + drift * laser.rate,
+            target * left + reach,
         )
 
     def sample(self, quantity: Quantity, lane: int, index: int, now_ns: int) -> float:
         """What the monitor reads in sample number `index`, held from `now_ns` on. Darkness reads exactly 0."""
         value = self.trend(quantity, lane, now_ns).value
-        sigma, relative_db = self._noise(quantity)
-        if sigma == relative_db == 0.0 or (value == 0.0 and quantity >= Quantity.TX_BIAS):
+        sigma, fixed = self._scatter(quantity)
+        if sigma == fixed == 0.0 or (value == 0.0 and quantity >= Quantity.TX_BIAS):
             return value
-        noise = gauss(self._seed, quantity * 1000 + lane, index)
-        error = spread(self._seed, quantity * 1000 + 500 + lane)
-        if relative_db:
-            return value * db_to_ratio(relative_db * noise + self.parameters.power_error_db * error)
-        fixed = self.parameters.temperature_error_c if quantity is Quantity.CASE_TEMPERATURE else 0.0
-        return value + sigma * noise + fixed * error
+        channel = quantity * 1000 + lane
+        off = sigma * gauss(self._seed, channel, index) + fixed * spread(self._seed, channel + 500)
+        return value * db_to_ratio(off) if quantity in _RELATIVE else value + off
 
     def noise_bound(self, quantity: Quantity, lane: int, value: float) -> float:
-        """Greatest distance of a sample from the trend value."""
-        sigma, relative_db = self._noise(quantity)
+        """Greatest distance of a sample from a trend value of `value` or less."""
+        sigma, fixed = self._scatter(quantity)
         if value == 0.0 and quantity >= Quantity.TX_BIAS:
             return 0.0
-        if relative_db:
-            return value * (db_to_ratio(MAX_SIGMA * (relative_db + self.parameters.power_error_db)) - 1)
-        fixed = self.parameters.temperature_error_c if quantity is Quantity.CASE_TEMPERATURE else 0.0
-        return MAX_SIGMA * (sigma + fixed)
+        most = MAX_SIGMA * (sigma + fixed)
+        return value * (db_to_ratio(most) - 1) if quantity in _RELATIVE else most
 
-    def _noise(self, quantity: Quantity) -> tuple[float, float]:
-        """(absolute sigma, relative sigma in dB) of a monitor."""
+    def _scatter(self, quantity: Quantity) -> tuple[float, float]:
+        """(sigma of the noise, sigma of the fixed error) of a monitor; in dB for light."""
         p = self.parameters
-        if quantity in (Quantity.TX_POWER, Quantity.RX_POWER):
-            return 0.0, p.power_noise_db
-        if quantity in (Quantity.CASE_TEMPERATURE, Quantity.LASER_TEMPERATURE):
-            return p.temperature_noise_c if quantity is Quantity.CASE_TEMPERATURE else 0.01, 0.0
+        if quantity in _RELATIVE:
+            return p.power_noise_db, p.power_error_db
+        if quantity is Quantity.CASE_TEMPERATURE:
+            return p.temperature_noise_c, p.temperature_error_c
+        if quantity is Quantity.LASER_TEMPERATURE:
+            return LASER_TEMPERATURE_NOISE_C, 0.0
         if quantity is Quantity.TX_BIAS:
             return p.bias_noise_a, 0.0
         return (p.supply_noise_v if quantity is Quantity.VCC and self._mode is not PowerMode.OFF else 0.0), 0.0

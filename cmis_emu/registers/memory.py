@@ -54,7 +54,18 @@ class LiveRegion(Protocol):
 class Page:
     """One 128-byte block. `first` is the register address of its byte 0 (0 or 128)."""
 
-    __slots__ = ("bank", "clear_first", "clear_last", "compiled", "data", "first", "hooks", "live", "number")
+    __slots__ = (
+        "bank",
+        "clear_first",
+        "clear_last",
+        "clear_size",
+        "compiled",
+        "data",
+        "first",
+        "hooks",
+        "live",
+        "number",
+    )
 
     def __init__(self, compiled: CompiledPage, bank: int) -> None:
         self.compiled = compiled
@@ -67,6 +78,7 @@ class Page:
         flagged = [i for i, mask in enumerate(compiled.clear_mask) if mask]
         # Beyond the page when nothing on it clears: then a read has nothing more to do.
         self.clear_first, self.clear_last = (flagged[0], flagged[-1]) if flagged else (HALF, -1)
+        self.clear_size = self.clear_last + 1 - self.clear_first
 
 
 class Cell:

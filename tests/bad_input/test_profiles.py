@@ -16,10 +16,7 @@ CORPUS = sorted((Path(__file__).parent / "profiles").glob("*.yaml"))
 
 
 def cases() -> list[object]:
-    found: list[object] = []
-    for path in CORPUS:
-        found.append(pytest.param(path, id=path.stem))
-    return found
+    return [pytest.param(path, id=path.stem) for path in CORPUS]
 
 
 def test_corpus_is_there() -> None:

@@ -1,0 +1,42 @@
+"""What the README shows is what the tools and the library print today."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def printed(*command: str, cwd: Path = ROOT) -> list[str]:
+    done = subprocess.run([sys.executable, *command], cwd=cwd, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_coverage_table() -> None:
+    shown = next(body for kind, body in BLOCKS if body.startswith("page   title")).splitlines()
+    report = printed("tools/map_report.py")
+    assert [line for line in shown if line != "..." and line not in report] == []
+    assert shown[-1] == report[-1]
+
+
+def test_rule_totals() -> None:
+    assert f"`{printed('tools/rule_report.py')[-1]}`" in README
+
+
+def test_example_of_a_test(tmp_path: Path) -> None:
+    code = next(body for kind, body in BLOCKS if kind == "python" and "emu.settle()" in body)
+    testbed = next(body for kind, body in BLOCKS if kind == "yaml" and body.startswith("version:"))
+    (tmp_path / "testbed.yaml").write_text(testbed)
+    assert printed("-c", code, cwd=tmp_path) == README.split(code)[1].split("```")[2].strip().splitlines()
+
+
+def test_the_hosts_five_lines(tmp_path: Path) -> None:
+    code = next(body for kind, body in BLOCKS if kind == "python" and "i2c_msg.read" in body)
+    (tmp_path / "host.py").write_text(code)
+    program = [sys.executable, "host.py"]
+    assert printed("-m", "cmis_emu", "exec", "qsfpdd-400g-dr4", "--", *program, cwd=tmp_path)[-1].endswith("] mW")
