@@ -14,9 +14,11 @@ from typing import Any
 from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
 from cmis_emu.errors import CmisEmuError, InputError
+from cmis_emu.module.equaliser import HostSignal
 from cmis_emu.module.module import Module
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.profile_reader import load_profile
+from cmis_emu.module.signals import HostLane, HostOutput
 from cmis_emu.physics.plant import Environment
 
 HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}
@@ -143,7 +145,7 @@ class Port:
         self._seed = seed
         self._environment = environment
         self._rewire = rewire
-        self._host_signal = 0xFFFFFFFF  # every host lane carries a good signal
+        self._host_signals = [HostSignal()] * MAX_LANES  # every host lane carries a good signal
 
     @property
     def module(self) -> Module:
@@ -194,21 +196,47 @@ class Port:
                 if was_low:
                     self._interrupt(False)
 
-    def set_host_signal(self, lane: int, present: bool) -> None:
-        """The host drives, or stops driving, a good electrical signal into host lane `lane` (1-based)."""
+    def set_host_signal(
+        self,
+        lane: int,
+        present: bool | None = None,
+        *,
+        loss_db: float | None = None,
+        inverted: bool | None = None,
+    ) -> None:
+        """What the host drives into host lane `lane` (1-based); what is not given stays as it is.
+
+        present: a signal or none. loss_db: loss of the channel to the module at Nyquist. inverted: the wires
+        of the pair are swapped. Raises InputError for a lane that no module has, or a loss below 0.
+        """
         if not 1 <= lane <= MAX_LANES:
             raise InputError(str(lane), f"a host lane from 1 to {MAX_LANES}", field="lane")
+        if loss_db is not None and not 0 <= loss_db < 100:
+            raise InputError(f"{loss_db} dB", "a loss from 0 to 100 dB", field="loss_db")
         with self._lock:
             self._clock.sync()
-            bit = 1 << (lane - 1)
-            self._host_signal = self._host_signal | bit if present else self._host_signal & ~bit
+            known = self._host_signals[lane - 1]
+            self._host_signals[lane - 1] = HostSignal(
+                known.present if present is None else present,
+                known.loss_db if loss_db is None else loss_db,
+                known.inverted if inverted is None else inverted,
+            )
             if self.occupant is not None:
                 self._apply_host_signal(self.occupant, lane)
+
+    def host_lane(self, lane: int) -> HostLane:
+        """What the module drives into host lane `lane` (1-based); off without a module or such a lane."""
+        with self._lock:
+            self._clock.sync()
+            bank, index = divmod(lane - 1, 8)
+            if self.occupant is None or not 0 <= bank < len(self.occupant.banks):
+                return HostLane(HostOutput.OFF, False)
+            return self.occupant.banks[bank].signals.host_lane(index + 1)
 
     def _apply_host_signal(self, module: Module, lane: int) -> None:
         bank, index = divmod(lane - 1, 8)
         if bank < len(module.banks):  # nothing notices a lane that the module lacks
-            module.banks[bank].set_host_signal(index + 1, bool(self._host_signal >> (lane - 1) & 1))
+            module.banks[bank].signals.set_host_signal(index + 1, self._host_signals[lane - 1])
 
     def drive(self, name: str, level: bool) -> None:
         """A host-driven pin has changed."""
@@ -237,7 +265,7 @@ class Port:
             "module": self.occupant,
             "target": self.target.state(),
             "pins": self.pins.driven(),
-            "host_signal": self._host_signal,
+            "host_signals": list(self._host_signals),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -247,7 +275,7 @@ class Port:
         self.occupant = state["module"]
         self.target.restore(self.occupant, state["target"])
         self.pins.put_back(state["pins"])
-        self._host_signal = state["host_signal"]
+        self._host_signals = list(state["host_signals"])
         is_low = self.occupant is not None and self.occupant.interrupt_asserted
         if is_low != was_low:
             self._interrupt(is_low)

@@ -64,6 +64,7 @@ class LaneOwner(Protocol):
     paths: list[DataPath]
 
     def rebuild(self, *, initial: bool = False, pending: Sequence[int] = ()) -> None: ...
+    def committed(self, lanes: Sequence[int]) -> None: ...
     def settle(self) -> None: ...
 
 
@@ -378,3 +379,5 @@ class ControlSets:
                 staged = request.explicit or name == RECALL
                 self.active.settings[name].set(request.settings[name] if staged else self._default_setting(name), lane)
         self._owner.rebuild(pending=change.lanes if change.pending else ())
+        if not change.pending:
+            self._owner.committed(change.lanes)  # in place; otherwise at the next DPInit

@@ -1,37 +1,25 @@
-"""One bank of eight lanes: its data paths, lane controls, and what its Tx and Rx outputs really do.
+"""One bank of eight lanes: its data paths and the direct lane controls (DP-01 to DP-19, CFG-16).
 
-Owns pages 10h and 11h save flags and monitors: the direct controls (CFG-16), DPStateHostLane, the output
-status (DP-08 to DP-11), and the signal conditions LOS and LOL of both directions (FLG-08, FLG-09, AUX-01).
-It decides when a laser emits and tells the plant; what light that makes is the plant's business.
+Owns the direct controls of page 10h and DPStateHostLane; the control sets, the input equalisers and the
+signals of the lanes are parts of it with files of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
-from functools import partial
 from typing import Protocol
 
-from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import mask_of
 from cmis_emu.module.control_sets import LANES, ControlSets
 from cmis_emu.module.dpsm import DataPath
+from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.profile import Profile
-from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.module.signals import LaneSignals, is_powered
+from cmis_emu.module.states import STEADY, DpState, MsmState
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Cell, Memory, Write
-
-LOS_ASSERT_NS = 100 * NS_PER_US
-LOS_DEASSERT_NS = NS_PER_MS
-
-
-class HostOutput(Enum):
-    """What the module drives towards the host on one lane."""
-
-    OFF = "off"
-    NOISE = "noise"
-    SIGNAL = "signal"
 
 
 class BankFrame(Protocol):
@@ -58,23 +46,9 @@ _CONTROLS = (
     "OutputSquelchForceTx",
     "OutputDisableRx",
     "AutoSquelchDisableRx",
+    "InputPolarityFlipTx",
+    "OutputPolarityFlipRx",
 )
-
-
-class _Lock:
-    """A clock recovery circuit: unlocked without a signal, locked some time after one came."""
-
-    __slots__ = ("locked", "timer")
-
-    def __init__(self) -> None:
-        self.locked = False
-        self.timer: Event | None = None
-
-    def drop(self) -> None:
-        self.locked = False
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 class LaneBank:
@@ -84,15 +58,7 @@ class LaneBank:
         *_CONTROLS,
         "DPStateHostLane",
         "DPInitPendingLane",
-        "OutputStatusRx",
-        "OutputStatusTx",
-        "LOSFlagTx",
-        "CDRLOLFlagTx",
-        "LOSFlagRx",
-        "CDRLOLFlagRx",
-        "FailureFlagTx",
         "DPStateChangedFlag",
-        "OutputStatusChangedFlagRx",
     )
 
     def __init__(
@@ -104,8 +70,6 @@ class LaneBank:
         self._profile = profile
         self._frame = frame
         self._flags = flags
-        self._plant = plant
-        self._first = 8 * bank
         unsupported = memory.cell("MediaLaneUnsupported").bits()
         self.media_lanes = tuple(n for n in LANES if not unsupported >> (n - 1) & 1)
         self.control: dict[str, Cell] = {name: memory.cell(name, bank) for name in _CONTROLS}
@@ -114,17 +78,10 @@ class LaneBank:
             if cell.implemented:
                 cell.page.hooks[cell.address - cell.page.first] = self._control_written
         self.sets = ControlSets(memory, profile, self, bank)
-        self._host_signal = 0xFF
-        self._rx_status = 0
-        self._emitting = 0
-        self._settled_tx = 0
-        self._settle_timers: dict[int, Event] = {}
-        self._los = 0
-        self._los_timers: dict[int, Event] = {}
-        self._look: Event | None = None
-        self._rx = {lane: _Lock() for lane in self.media_lanes}
-        self._tx = {lane: _Lock() for lane in LANES}
-        self._los_trip_w = (plant.parameters.los_assert_w, plant.parameters.los_deassert_w)
+        self._one_disables_all = bool(profile.registers.get("TxDisableIsModuleWide", 0))
+        equaliser = InputEqualiser(memory, profile, self.sets.active, frame.clock, frame.settle, bank)
+        self.equaliser = equaliser
+        self.signals = LaneSignals(memory, profile, self, equaliser, flags, plant)
 
     # -- control sets ask ----------------------------------------------------------------------
 
@@ -174,6 +131,10 @@ class LaneBank:
         if not initial:
             self._show_states()
 
+    def committed(self, lanes: Sequence[int]) -> None:
+        """Settings of these lanes reached the hardware without an initialisation (CFG-07)."""
+        self.equaliser.commit(lane for lane in lanes if is_powered(self.path_of_host(lane)))
+
     # -- data path frame (the conditions of DP-02 to DP-04) --------------------------------------
 
     def deinit_s(self, path: DataPath) -> bool:
@@ -192,7 +153,7 @@ class LaneBank:
         """DPDeactivateS."""
         return (
             self.redeinit_s(path)
-            or self._any("OutputDisableTx", path.media_lanes)
+            or bool(self.disabled_tx() & mask_of(path.media_lanes))
             or self._any("OutputSquelchForceTx", path.media_lanes)
         )
 
@@ -209,7 +170,9 @@ class LaneBank:
         return bool(self._profile.duration_code(_TRANSIENT_NAMES[transient]))
 
     def dpsm_entered(self, path: DataPath) -> None:
-        """Mirror the state to the host lanes."""
+        """Mirror the state to the host lanes; entering DPInit commits what was provisioned."""
+        if path.state is DpState.INIT:
+            self.equaliser.commit(path.host_lanes)
         self._show_states()
 
     def dpsm_changed_flag(self, path: DataPath) -> None:
@@ -240,20 +203,10 @@ class LaneBank:
         for path in self.paths:
             path.close()
         self.paths = []
-        for timer in (*self._settle_timers.values(), *self._los_timers.values()):
-            timer.cancel()
-        self._settle_timers.clear()
-        self._los_timers.clear()
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        self._settled_tx = self._los = self._rx_status = 0
-        for lock in (*self._rx.values(), *self._tx.values()):
-            lock.drop()
         self.sets.reset()
         self.rebuild(initial=True)
         self._show_states()
-        self.silence()
+        self.signals.reset()
 
     def close(self) -> None:
         """The module is gone: leave no timer and no state machine behind."""
@@ -262,24 +215,19 @@ class LaneBank:
             path.close()
         self.paths = []
 
-    def silence(self) -> None:
-        """All lasers off at once: reset, fault, loss of power."""
-        for lane in self.media_lanes:
-            self._plant.set_emitting(self._first + lane, False)
-        self._emitting = 0
-
     def freeze(self) -> None:
         """Module fault: data paths stay as they are, their outputs go quiet (MSM-09, DP-18)."""
         for path in self.paths:
             path.freeze()
         self.sets.freeze()
+        self.signals.silence()
 
     def busy(self) -> bool:
         """True while a data path is in a transient state or being configured, or an output is settling."""
         if self._frame.msm_state() is MsmState.FAULT:
             return False
         moving = any(p.state not in STEADY or self.configuring(p) for p in self.paths)
-        return moving or self.sets.in_progress(LANES) or bool(self._settle_timers)
+        return moving or self.sets.in_progress(LANES) or self.signals.settling()
 
     def deactivated(self) -> bool:
         """True when every data path is in DPDeactivated (MSM-03)."""
@@ -290,21 +238,19 @@ class LaneBank:
         moved = [path.settle() for path in self.paths]
         return any(moved)
 
-    def set_host_signal(self, lane: int, present: bool) -> None:
-        """The host drives (or not) a good electrical signal into host lane `lane`."""
-        bit = 1 << (lane - 1)
-        self._host_signal = self._host_signal | bit if present else self._host_signal & ~bit
-        self._frame.settle()
-
-    @property
-    def host_signal(self) -> int:
-        """Bit mask of the host lanes that carry a good signal from the host."""
-        return self._host_signal
-
     def _control_written(self, _: Write) -> None:
         self._frame.settle()
 
-    # -- signals ---------------------------------------------------------------------------------
+    # -- what its signals ask --------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """True in ModuleReady."""
+        return self._frame.msm_state() is MsmState.READY
+
+    def disabled_tx(self) -> int:
+        """Media lanes (mask) that OutputDisableTx switches off; all where one disables all."""
+        disabled = self.control["OutputDisableTx"].bits()
+        return 0xFF if disabled and self._one_disables_all else disabled
 
     def path_of_media(self, lane: int) -> DataPath | None:
         """The data path that uses a media lane."""
@@ -314,179 +260,7 @@ class LaneBank:
         """The data path that uses a host lane."""
         return next((p for p in self.paths if lane in p.host_lanes), None)
 
-    def update_signals(self) -> bool:
-        """Bring outputs, LOS, LOL and their flags in line with states, controls and light, now.
-
-        True when an output was switched or became valid, which other readings depend on.
-        """
-        before = self._emitting, self._settled_tx
-        ready = self._frame.msm_state() is MsmState.READY
-        operating = [p for p in self.paths if ready and p.state in OPERATING]
-        host_ok = mask_of([lane for p in operating for lane in p.host_lanes])
-        media_ok = mask_of([lane for p in operating for lane in p.media_lanes])
-        tx_los = host_ok & ~self._host_signal
-        self._update_los(ready)
-        self._update_locks(ready)
-        self._update_emission(media_ok, tx_los)
-        unlocked_tx = sum(1 << (n - 1) for n, lock in self._tx.items() if not lock.locked)
-        unlocked_rx = sum(1 << (n - 1) for n, lock in self._rx.items() if not lock.locked)
-        flags, cells = self._flags, self._cells
-        flags.level(cells["LOSFlagTx"], tx_los)
-        flags.level(cells["CDRLOLFlagTx"], host_ok & unlocked_tx)
-        flags.level(cells["LOSFlagRx"], self._los if ready else 0)
-        flags.level(cells["CDRLOLFlagRx"], media_ok & unlocked_rx)
-        flags.level(cells["FailureFlagTx"], self._failed())
-        self._update_rx_output(host_ok, unlocked_rx)
-        return before != (self._emitting, self._settled_tx)
-
     def active_lanes(self) -> tuple[int, int]:
         """Host and media lanes whose circuits are powered by a data path; they make heat."""
-        working = [p for p in self.paths if self._powered(p)]
+        working = [p for p in self.paths if is_powered(p)]
         return sum(len(p.host_lanes) for p in working), sum(len(p.media_lanes) for p in working)
-
-    def _update_emission(self, media_ok: int, tx_los: int) -> None:
-        """DP-08: which media lanes emit. Disable, forced and auto squelch; quiet outside operation."""
-        off = self.control["OutputDisableTx"].bits() | self.control["OutputSquelchForceTx"].bits()
-        automatic = ~self.control["AutoSquelchDisableTx"].bits()
-        for path in self.paths:
-            for lane in path.media_lanes:
-                if tx_los & mask_of(path.host_lanes_of(lane)) and automatic >> (lane - 1) & 1:
-                    off |= 1 << (lane - 1)
-        wanted = media_ok & ~off
-        for lane in self.media_lanes:
-            bit = 1 << (lane - 1)
-            if (wanted ^ self._emitting) & bit:
-                on = bool(wanted & bit)
-                self._emitting ^= bit
-                self._settled_tx &= ~bit
-                timer = self._settle_timers.pop(lane, None)
-                if timer is not None:
-                    timer.cancel()
-                if on:
-                    delay = round(self._profile.behaviour.tx_settle_ms * NS_PER_MS)
-                    self._settle_timers[lane] = self.clock.after(delay, partial(self._tx_settled, lane))
-                self._plant.set_emitting(self._first + lane, on)
-        status = self._cells["OutputStatusTx"]
-        if status.implemented:
-            status.set_bits(self._emitting & self._settled_tx)
-
-    def _tx_settled(self, lane: int) -> None:
-        self._settle_timers.pop(lane, None)
-        self._settled_tx |= 1 << (lane - 1)
-        self._frame.settle()
-
-    def tx_valid(self, lane: int) -> bool:
-        """True when the media output carries a valid, settled signal (OutputStatusTx)."""
-        return bool(self._emitting & self._settled_tx & (1 << (lane - 1)))
-
-    def _failed(self) -> int:
-        """Media lanes whose laser is driven but dead (FailureFlagTx)."""
-        return sum(
-            1 << (lane - 1)
-            for lane in self.media_lanes
-            if self._emitting >> (lane - 1) & 1 and self._plant.laser_failed(self._first + lane)
-        )
-
-    def _update_rx_output(self, host_ok: int, unlocked_rx: int) -> None:
-        """DP-10, DP-11: OutputStatusRx and the flag of its changes."""
-        valid = 0
-        for path in self.paths:
-            for lane in path.host_lanes:
-                media = path.media_lane_of(lane) if path.media_lanes else 0
-                if media and not unlocked_rx >> (media - 1) & 1:
-                    valid |= 1 << (lane - 1)
-        valid &= host_ok & ~self.control["OutputDisableRx"].bits()
-        cell = self._cells["OutputStatusRx"]
-        changed = (valid ^ self._rx_status) & host_ok
-        self._rx_status = valid
-        if cell.implemented:
-            cell.set_bits(valid)
-        if changed:
-            self._flags.latch(self._cells["OutputStatusChangedFlagRx"], changed)
-
-    def host_output(self, lane: int) -> HostOutput:
-        """What host lane `lane` receives from the module (AUX-01)."""
-        path = self.path_of_host(lane)
-        bit = 1 << (lane - 1)
-        if (
-            path is None
-            or path.state not in OPERATING
-            or not path.media_lanes
-            or self.control["OutputDisableRx"].bits() & bit
-        ):
-            return HostOutput.OFF
-        if self._rx_status & bit:
-            return HostOutput.SIGNAL
-        dark = self._los >> (path.media_lane_of(lane) - 1) & 1
-        squelched = dark and not self.control["AutoSquelchDisableRx"].bits() & bit
-        return HostOutput.OFF if squelched else HostOutput.NOISE
-
-    # -- loss of signal, loss of lock --------------------------------------------------------------
-
-    def _update_los(self, powered: bool) -> None:
-        """Rx LOS with hysteresis on average power; looks again when a drift may reach the other threshold."""
-        now = self.clock.now_ns
-        soonest: int | None = None
-        for lane in self.media_lanes:
-            bit = 1 << (lane - 1)
-            lost = bool(self._los & bit)
-            if not powered:
-                self._cancel_los(lane)
-                self._los &= ~bit
-                continue
-            light = self._plant.trend(Quantity.RX_POWER, self._first + lane, now)
-            change = light.value < self._los_trip_w[0] if not lost else light.value > self._los_trip_w[1]
-            if change and lane not in self._los_timers:
-                delay = LOS_DEASSERT_NS if lost else LOS_ASSERT_NS
-                self._los_timers[lane] = self.clock.after(delay, partial(self._los_flips, lane))
-            elif not change:
-                self._cancel_los(lane)
-                margin = abs(light.value - self._los_trip_w[lost])
-                if light.remaining > margin and light.rate > 0:
-                    look = now + max(NS_PER_MS, round(margin / light.rate * 1e9))
-                    soonest = look if soonest is None else min(soonest, look)
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        if soonest is not None:
-            self._look = self.clock.at(soonest, self._frame.settle)
-
-    def _cancel_los(self, lane: int) -> None:
-        timer = self._los_timers.pop(lane, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _los_flips(self, lane: int) -> None:
-        self._los_timers.pop(lane, None)
-        self._los ^= 1 << (lane - 1)
-        self._frame.settle()
-
-    def _update_locks(self, ready: bool) -> None:
-        """Clock recovery runs where a data path is initialised and a signal is there."""
-        behaviour = self._profile.behaviour
-        for lane, lock in self._rx.items():
-            path = self.path_of_media(lane)
-            light = ready and not self._los >> (lane - 1) & 1
-            self._drive(lock, light and self._powered(path), behaviour.rx_acquisition_ms)
-        for lane, lock in self._tx.items():
-            path = self.path_of_host(lane)
-            self._drive(
-                lock,
-                bool(self._host_signal >> (lane - 1) & 1) and self._powered(path),
-                behaviour.tx_acquisition_ms,
-            )
-
-    @staticmethod
-    def _powered(path: DataPath | None) -> bool:
-        return path is not None and path.state not in (DpState.DEACTIVATED, DpState.DEINIT)
-
-    def _drive(self, lock: _Lock, signal: bool, acquisition_ms: float) -> None:
-        if not signal:
-            lock.drop()
-        elif not lock.locked and lock.timer is None:
-            lock.timer = self.clock.after(round(acquisition_ms * NS_PER_MS), partial(self._locked, lock))
-
-    def _locked(self, lock: _Lock) -> None:
-        lock.timer = None
-        lock.locked = True
-        self._frame.settle()

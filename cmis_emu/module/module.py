@@ -336,7 +336,6 @@ class Module:
         elif state is MsmState.FAULT:
             for bank in self.banks:
                 bank.freeze()
-                bank.silence()
             self._cause.set(self._fault_cause)
         if state is MsmState.LOW_PWR:
             self._managed = True
@@ -373,7 +372,7 @@ class Module:
                 self._stale |= moved
                 if self._managed:
                     for bank in self.banks:
-                        self._stale |= bank.update_signals()
+                        self._stale |= bank.signals.update()
                 if not moved and not self._unsettled:
                     break
             if self._stale:

@@ -196,7 +196,7 @@ class Monitors:
 
     def _tx(self, bank: LaneBank, lane: int) -> tuple[bool, bool]:
         # While a laser settles after it was switched on, its low readings are no failure.
-        return self._managed(), bank.tx_valid(lane)
+        return self._managed(), bank.signals.tx_valid(lane)
 
     # -- live region ---------------------------------------------------------------------------
 

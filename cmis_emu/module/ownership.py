@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from cmis_emu.module.control_sets import ControlSets
+from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.module import Module
 from cmis_emu.module.monitors import Monitors
+from cmis_emu.module.signals import LaneSignals
 from cmis_emu.registers.loader import load_maps
 
 
@@ -21,7 +23,14 @@ class _Controller(Protocol):
     OWNS: tuple[str, ...]
 
 
-CONTROLLERS: tuple[type, ...] = (Module, LaneBank, ControlSets, Monitors)
+CONTROLLERS: tuple[type, ...] = (
+    Module,
+    LaneBank,
+    ControlSets,
+    InputEqualiser,
+    LaneSignals,
+    Monitors,
+)
 
 
 def _masks_of(names: Iterable[str]) -> list[str]:

@@ -65,7 +65,8 @@ class Behaviour:
     media_lanes: str = "positional"  # or 'lowest-free' (APP-04)
     tx_settle_ms: float = 200.0  # Tx output valid after the laser is switched on
     rx_acquisition_ms: float = 300.0  # Rx CDR locks after light
-    tx_acquisition_ms: float = 20.0  # Tx CDR locks after the host's signal
+    tx_acquisition_ms: float = 20.0  # Tx CDR locks after the host's signal; the input equaliser adapts
+    adaptive_eq_max_db: float = 12.0  # host channel loss that the adaptive input equaliser can make up for
 
     @property
     def config_ns(self) -> int:

@@ -85,6 +85,7 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "tx_settle_ms": (0, 10_000, False),
     "rx_acquisition_ms": (0, 60_000, False),
     "tx_acquisition_ms": (0, 60_000, False),
+    "adaptive_eq_max_db": (0, 40, False),
 }
 _THRESHOLD_ORDER = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
 

@@ -118,10 +118,21 @@ class PlantParameters:
         return dbm_to_w(self.los_deassert_dbm)
 
 
+class Payload(NamedTuple):
+    """What light carries: modulated or not, and whether each electrical lane in it is inverted."""
+
+    modulated: bool = True
+    inverted: tuple[bool, ...] = ()
+
+
+NOTHING = Payload(False)
+
+
 class LightSource(Protocol):
     """Light that arrives somewhere. `subscribe` tells when it may have changed."""
 
     def trend(self, now_ns: int) -> Trend: ...
+    def payload(self) -> Payload: ...
     def subscribe(self, changed: Callable[[], None]) -> None: ...
     def unsubscribe(self, changed: Callable[[], None]) -> None: ...
 
@@ -138,6 +149,10 @@ class TxLight:
     def trend(self, now_ns: int) -> Trend:
         """Average power in W."""
         return self._plant.trend(Quantity.TX_POWER, self._lane, now_ns)
+
+    def payload(self) -> Payload:
+        """What it carries."""
+        return self._plant.tx_payload(self._lane)
 
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call `changed` when the lane's output changes."""
@@ -164,6 +179,10 @@ class LinkedLight:
         near = self._source.trend(now_ns)
         return Trend(near.value * ratio, near.rate * ratio, near.remaining * ratio)
 
+    def payload(self) -> Payload:
+        """What it carries; a fibre changes nothing about that."""
+        return self._source.payload()
+
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call `changed` when source or path changes."""
         self._source.subscribe(changed)
@@ -186,6 +205,7 @@ class _Lane:
     ageing: float = 0.0
     failed: bool = False
     light: LightSource | None = None
+    payload: Payload = NOTHING
 
 
 class ModulePlant:
@@ -257,6 +277,12 @@ class ModulePlant:
             self._lanes[lane - 1].on_ns = self._clock.now_ns if on else None
             self._tell((lane,))
 
+    def set_payload(self, lane: int, payload: Payload) -> None:
+        """What the light of a media lane carries from now on, whether or not it is on."""
+        if lane <= len(self._lanes) and payload != self._lanes[lane - 1].payload:
+            self._lanes[lane - 1].payload = payload
+            self._tell((lane,))
+
     # -- disturbances of the world ---------------------------------------------------------------------
 
     def set_environment(self, ambient_c: float | None = None, airflow: float | None = None) -> None:
@@ -296,6 +322,16 @@ class ModulePlant:
     def tx_source(self, lane: int) -> TxLight:
         """This plant's lane as a source for others."""
         return TxLight(self, lane)
+
+    def tx_payload(self, lane: int) -> Payload:
+        """What leaves a lane: nothing from a laser that is off."""
+        known = self._lanes[lane - 1] if lane <= len(self._lanes) else None
+        return known.payload if known is not None and known.on_ns is not None and not known.failed else NOTHING
+
+    def rx_payload(self, lane: int) -> Payload:
+        """What the light at the receiver of a lane carries."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        return NOTHING if light is None else light.payload()
 
     def laser_failed(self, lane: int) -> bool:
         """True when the laser is dead."""

@@ -278,15 +278,15 @@ def test_rx_auto_squelch_on_darkness(emu: Emulator, host: Host) -> None:
     assert trace(emu, 2) == [ACTIVATED]
     assert host.output_rx() == 0
     assert host.byte(0x11, 153) == 0xFF  # OutputStatusChangedFlagRx
-    assert bank.host_output(1).value == "off"
+    assert bank.signals.host_lane(1).output.value == "off"
     host.control(AUTO_SQUELCH_DISABLE_RX, 1)
-    assert bank.host_output(1).value == "noise"
-    assert bank.host_output(2).value == "off"
+    assert bank.signals.host_lane(1).output.value == "noise"
+    assert bank.signals.host_lane(2).output.value == "off"
     emu.fibres["loop"].restore()
     emu.clock.advance(2)
     assert host.output_rx() == 0xFF
     assert host.byte(0x11, 153) == 0xFF
-    assert bank.host_output(1).value == "signal"
+    assert bank.signals.host_lane(1).output.value == "signal"
     assert host.byte(0x11, 153) == 0
 
 

@@ -17,15 +17,8 @@ def printed(*command: str, cwd: Path = ROOT) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_coverage_table() -> None:
-    shown = next(body for kind, body in BLOCKS if body.startswith("page   title")).splitlines()
-    report = printed("tools/map_report.py")
-    assert [line for line in shown if line != "..." and line not in report] == []
-    assert shown[-1] == report[-1]
-
-
-def test_rule_totals() -> None:
-    assert f"`{printed('tools/rule_report.py')[-1]}`" in README
+def test_figures() -> None:
+    printed("tools/readme.py", "--check")
 
 
 def test_example_of_a_test(tmp_path: Path) -> None:

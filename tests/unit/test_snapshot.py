@@ -268,7 +268,7 @@ def test_pins_and_host_signal(emu: Emulator) -> None:
     assert port.pins.ModSelL
     with pytest.raises(OSError, match=r"\[Errno 6\]"):
         emu.smbus(1).read_byte(A)
-    assert port.module.banks[0].host_signal == 0xFB
+    assert port.module.banks[0].signals.host_signal == 0xFB
 
 
 def test_immutable_data_is_shared_and_the_rest_is_not(emu: Emulator) -> None:

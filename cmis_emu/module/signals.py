@@ -1,0 +1,382 @@
+"""What the lanes of one bank really carry: outputs, loss of signal and lock, squelch, polarity.
+
+Owns the output status (DP-08 to DP-11), LOS and LOL of both directions (FLG-08, FLG-09), FailureFlagTx,
+squelch (AUX-01) and polarity (AUX-02). It reads the data paths and direct controls of its bank, decides when
+a laser emits and what its light carries, and tells the plant; what light that makes is the plant's business.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.layouts.application import mask_of
+from cmis_emu.module.control_sets import LANES
+from cmis_emu.module.dpsm import DataPath
+from cmis_emu.module.equaliser import HostSignal, InputEqualiser
+from cmis_emu.module.flags import Flags
+from cmis_emu.module.profile import Profile
+from cmis_emu.module.states import OPERATING, DpState
+from cmis_emu.physics.plant import ModulePlant, Payload, Quantity
+from cmis_emu.registers.memory import Cell, Memory
+
+LOS_ASSERT_NS = 100 * NS_PER_US
+LOS_DEASSERT_NS = NS_PER_MS
+
+_SQUELCH_NONE, _SQUELCH_OMA, _SQUELCH_SELECTED = 0, 1, 3  # codes of SquelchMethodTx; 2 is average power
+
+
+class HostOutput(Enum):
+    """What the module drives towards the host on one lane."""
+
+    OFF = "off"
+    NOISE = "noise"
+    SIGNAL = "signal"
+
+
+class HostLane(NamedTuple):
+    """The signal that a host lane receives from the module."""
+
+    output: HostOutput
+    inverted: bool
+
+
+class SignalFrame(Protocol):
+    """The bank: data paths, direct controls, and whether the module is up."""
+
+    clock: Clock
+    bank: int
+    paths: list[DataPath]
+    media_lanes: tuple[int, ...]
+    control: dict[str, Cell]
+
+    def ready(self) -> bool: ...
+    def disabled_tx(self) -> int: ...
+    def path_of_media(self, lane: int) -> DataPath | None: ...
+    def path_of_host(self, lane: int) -> DataPath | None: ...
+    def settle(self) -> None: ...
+
+
+class _Lock:
+    """A clock recovery circuit: unlocked without a signal, locked some time after one came."""
+
+    __slots__ = ("locked", "timer")
+
+    def __init__(self) -> None:
+        self.locked = False
+        self.timer: Event | None = None
+
+    def drop(self) -> None:
+        self.locked = False
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class LaneSignals:
+    """Signals of eight host lanes and up to eight media lanes, 1-based within the bank."""
+
+    OWNS = (
+        "OutputStatusRx",
+        "OutputStatusTx",
+        "LOSFlagTx",
+        "CDRLOLFlagTx",
+        "LOSFlagRx",
+        "CDRLOLFlagRx",
+        "FailureFlagTx",
+        "OutputStatusChangedFlagRx",
+        "SquelchMethodSelect",
+    )
+
+    def __init__(
+        self,
+        memory: Memory,
+        profile: Profile,
+        frame: SignalFrame,
+        equaliser: InputEqualiser,
+        flags: Flags,
+        plant: ModulePlant,
+    ) -> None:
+        self._profile = profile
+        self._frame = frame
+        self._equaliser = equaliser
+        self._flags = flags
+        self._plant = plant
+        self._first = 8 * frame.bank
+        banked = (name for name in self.OWNS if name != "SquelchMethodSelect")
+        self._cells: dict[str, Cell] = {name: memory.cell(name, frame.bank) for name in banked}
+        self._eq_fail = memory.cell("AdaptiveInputEqFailFlagTx", frame.bank)
+        self._squelch_method = int(profile.registers.get("SquelchMethodTx", _SQUELCH_NONE))
+        self._squelch_select = memory.cell("SquelchMethodSelect")
+        self._los_on_average = bool(profile.registers.get("RxLOSType", 0))
+        self._los_trip_w = (plant.parameters.los_assert_w, plant.parameters.los_deassert_w)
+        self._rx_status = 0
+        self._emitting = 0
+        self._squelched = 0
+        self._settled_tx = 0
+        self._settle_timers: dict[int, Event] = {}
+        self._los = 0
+        self._los_timers: dict[int, Event] = {}
+        self._look: Event | None = None
+        self._rx = {lane: _Lock() for lane in frame.media_lanes}
+        self._tx = {lane: _Lock() for lane in LANES}
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Nothing locked, nothing lost, every laser off."""
+        for timer in (*self._settle_timers.values(), *self._los_timers.values()):
+            timer.cancel()
+        self._settle_timers.clear()
+        self._los_timers.clear()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        self._settled_tx = self._squelched = self._los = self._rx_status = 0
+        for lock in (*self._rx.values(), *self._tx.values()):
+            lock.drop()
+        self._equaliser.reset()
+        self.silence()
+
+    def silence(self) -> None:
+        """All lasers off at once: reset, fault, loss of power."""
+        for lane in self._frame.media_lanes:
+            self._plant.set_emitting(self._first + lane, False)
+        self._emitting = 0
+
+    def settling(self) -> bool:
+        """True while an output that was switched on is not valid yet."""
+        return bool(self._settle_timers)
+
+    # -- the host's side -----------------------------------------------------------------------------
+
+    def set_host_signal(self, lane: int, signal: HostSignal) -> None:
+        """What the host drives into host lane `lane` from now on."""
+        if signal != self._equaliser.signals[lane - 1]:
+            self._equaliser.signals[lane - 1] = signal
+            self._frame.settle()
+
+    @property
+    def host_signal(self) -> int:
+        """Bit mask of the host lanes into which the host drives a signal."""
+        return sum(1 << index for index, signal in enumerate(self._equaliser.signals) if signal.present)
+
+    def host_lane(self, lane: int) -> HostLane:
+        """What host lane `lane` receives from the module (DP-10, AUX-01, AUX-02)."""
+        path = self._frame.path_of_host(lane)
+        bit = 1 << (lane - 1)
+        control = self._frame.control
+        if (
+            path is None
+            or path.state not in OPERATING
+            or not path.media_lanes
+            or control["OutputDisableRx"].bits() & bit
+        ):
+            return HostLane(HostOutput.OFF, False)
+        media = path.media_lane_of(lane)
+        flipped = bool(control["OutputPolarityFlipRx"].bits() & bit)
+        if self._rx_status & bit:
+            carried = self._plant.rx_payload(self._first + media).inverted
+            place = path.host_lanes_of(media).index(lane)
+            inverted = carried[place % len(carried)] if carried else False
+            return HostLane(HostOutput.SIGNAL, inverted ^ flipped)
+        dark = self._los >> (media - 1) & 1
+        squelched = dark and not control["AutoSquelchDisableRx"].bits() & bit
+        return HostLane(HostOutput.OFF if squelched else HostOutput.NOISE, flipped)
+
+    # -- all of it, now ------------------------------------------------------------------------------
+
+    def update(self) -> bool:
+        """Bring outputs, LOS, LOL and their flags in line with states, controls and light, now.
+
+        True when an output was switched or became valid, which other readings depend on.
+        """
+        before = self._emitting, self._squelched, self._settled_tx
+        ready = self._frame.ready()
+        operating = [p for p in self._frame.paths if ready and p.state in OPERATING]
+        host_ok = mask_of([lane for p in operating for lane in p.host_lanes])
+        media_ok = mask_of([lane for p in operating for lane in p.media_lanes])
+        powered = mask_of([lane for p in self._frame.paths if ready and is_powered(p) for lane in p.host_lanes])
+        tx_los = host_ok & ~self.host_signal
+        self._equaliser.work(powered)
+        self._update_los(ready)
+        self._update_locks(ready)
+        self._update_emission(media_ok, tx_los)
+        unlocked_tx = sum(1 << (n - 1) for n, lock in self._tx.items() if not lock.locked)
+        unlocked_rx = sum(1 << (n - 1) for n, lock in self._rx.items() if not lock.locked)
+        flags, cells = self._flags, self._cells
+        flags.level(cells["LOSFlagTx"], tx_los)
+        flags.level(cells["CDRLOLFlagTx"], host_ok & unlocked_tx)
+        flags.level(cells["LOSFlagRx"], self._los if ready else 0)
+        flags.level(cells["CDRLOLFlagRx"], media_ok & unlocked_rx)
+        flags.level(cells["FailureFlagTx"], self._failed())
+        flags.level(self._eq_fail, self._equaliser.failing() & powered)  # FLG-09: in DPInit too
+        self._update_rx_output(host_ok, unlocked_rx)
+        return before != (self._emitting, self._squelched, self._settled_tx)
+
+    # -- Tx ------------------------------------------------------------------------------------------
+
+    def _squelch_is_oma(self) -> bool:
+        """OMA squelch takes the modulation away and leaves the light on (AUX-01)."""
+        if self._squelch_method == _SQUELCH_SELECTED:
+            return not self._squelch_select.get()
+        return self._squelch_method == _SQUELCH_OMA
+
+    def _wants_squelch(self, tx_los: int) -> int:
+        """Media lanes (mask) that are squelched, by force or because their host signal is lost."""
+        wanted = self._frame.control["OutputSquelchForceTx"].bits()
+        automatic = ~self._frame.control["AutoSquelchDisableTx"].bits()
+        if self._squelch_method == _SQUELCH_NONE:
+            return wanted
+        for path in self._frame.paths:
+            for lane in path.media_lanes:
+                if tx_los & mask_of(path.host_lanes_of(lane)) and automatic >> (lane - 1) & 1:
+                    wanted |= 1 << (lane - 1)
+        return wanted
+
+    def _update_emission(self, media_ok: int, tx_los: int) -> None:
+        """DP-08: which media lanes emit. Disable, forced and auto squelch; quiet outside operation."""
+        off = self._frame.disabled_tx()
+        squelched = self._wants_squelch(tx_los)
+        if not self._squelch_is_oma():
+            off |= squelched
+        wanted = media_ok & ~off
+        self._squelched = squelched & wanted
+        for lane in self._frame.media_lanes:
+            bit = 1 << (lane - 1)
+            if (wanted ^ self._emitting) & bit:
+                self._switch(lane, bool(wanted & bit))
+            self._plant.set_payload(self._first + lane, self._payload(lane))
+        status = self._cells["OutputStatusTx"]
+        if status.implemented:
+            status.set_bits(self._emitting & self._settled_tx & ~self._squelched)
+
+    def _switch(self, lane: int, on: bool) -> None:
+        """The laser of a lane on or off; its output counts as valid when it has settled."""
+        bit = 1 << (lane - 1)
+        self._emitting ^= bit
+        self._settled_tx &= ~bit
+        timer = self._settle_timers.pop(lane, None)
+        if timer is not None:
+            timer.cancel()
+        if on:
+            delay = round(self._profile.behaviour.tx_settle_ms * NS_PER_MS)
+            self._settle_timers[lane] = self._frame.clock.after(delay, partial(self._tx_settled, lane))
+        self._plant.set_emitting(self._first + lane, on)
+
+    def _payload(self, lane: int) -> Payload:
+        """What the light of a media lane carries: modulation, and the polarity of each host lane in it."""
+        path = self._frame.path_of_media(lane)
+        hosts = () if path is None else path.host_lanes_of(lane)
+        flips = self._frame.control["InputPolarityFlipTx"].bits()
+        inverted = tuple(self._equaliser.signals[h - 1].inverted ^ bool(flips >> (h - 1) & 1) for h in hosts)
+        return Payload(not self._squelched >> (lane - 1) & 1, inverted)
+
+    def _tx_settled(self, lane: int) -> None:
+        self._settle_timers.pop(lane, None)
+        self._settled_tx |= 1 << (lane - 1)
+        self._frame.settle()
+
+    def tx_valid(self, lane: int) -> bool:
+        """True when the media output carries a valid, settled signal (OutputStatusTx)."""
+        return bool(self._emitting & self._settled_tx & ~self._squelched & (1 << (lane - 1)))
+
+    def _failed(self) -> int:
+        """Media lanes whose laser is driven but dead (FailureFlagTx)."""
+        return sum(
+            1 << (lane - 1)
+            for lane in self._frame.media_lanes
+            if self._emitting >> (lane - 1) & 1 and self._plant.laser_failed(self._first + lane)
+        )
+
+    # -- Rx ------------------------------------------------------------------------------------------
+
+    def _update_rx_output(self, host_ok: int, unlocked_rx: int) -> None:
+        """DP-10, DP-11: OutputStatusRx and the flag of its changes."""
+        valid = 0
+        for path in self._frame.paths:
+            for lane in path.host_lanes:
+                media = path.media_lane_of(lane) if path.media_lanes else 0
+                if media and not unlocked_rx >> (media - 1) & 1:
+                    valid |= 1 << (lane - 1)
+        valid &= host_ok & ~self._frame.control["OutputDisableRx"].bits()
+        cell = self._cells["OutputStatusRx"]
+        changed = (valid ^ self._rx_status) & host_ok
+        self._rx_status = valid
+        if cell.implemented:
+            cell.set_bits(valid)
+        if changed:
+            self._flags.latch(self._cells["OutputStatusChangedFlagRx"], changed)
+
+    def _update_los(self, powered: bool) -> None:
+        """Rx LOS with hysteresis; looks again when a drift may reach the other threshold."""
+        now = self._frame.clock.now_ns
+        soonest: int | None = None
+        for lane in self._frame.media_lanes:
+            bit = 1 << (lane - 1)
+            lost = bool(self._los & bit)
+            if not powered:
+                self._cancel_los(lane)
+                self._los &= ~bit
+                continue
+            light = self._plant.trend(Quantity.RX_POWER, self._first + lane, now)
+            seen = light.value if self._los_on_average or self._modulated(lane) else 0.0
+            change = seen < self._los_trip_w[0] if not lost else seen > self._los_trip_w[1]
+            if change and lane not in self._los_timers:
+                delay = LOS_DEASSERT_NS if lost else LOS_ASSERT_NS
+                self._los_timers[lane] = self._frame.clock.after(delay, partial(self._los_flips, lane))
+            elif not change:
+                self._cancel_los(lane)
+                margin = abs(light.value - self._los_trip_w[lost])
+                if light.remaining > margin and light.rate > 0:
+                    look = now + max(NS_PER_MS, round(margin / light.rate * 1e9))
+                    soonest = look if soonest is None else min(soonest, look)
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        if soonest is not None:
+            self._look = self._frame.clock.at(soonest, self._frame.settle)
+
+    def _cancel_los(self, lane: int) -> None:
+        timer = self._los_timers.pop(lane, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _los_flips(self, lane: int) -> None:
+        self._los_timers.pop(lane, None)
+        self._los ^= 1 << (lane - 1)
+        self._frame.settle()
+
+    def _modulated(self, lane: int) -> bool:
+        return self._plant.rx_payload(self._first + lane).modulated
+
+    # -- clock recovery ------------------------------------------------------------------------------
+
+    def _update_locks(self, ready: bool) -> None:
+        """Clock recovery runs where a data path is initialised and a signal is there."""
+        behaviour = self._profile.behaviour
+        for lane, lock in self._rx.items():
+            path = self._frame.path_of_media(lane)
+            light = ready and not self._los >> (lane - 1) & 1 and self._modulated(lane)
+            self._drive(lock, light and is_powered(path), behaviour.rx_acquisition_ms)
+        for lane, lock in self._tx.items():
+            path = self._frame.path_of_host(lane)
+            self._drive(lock, self._equaliser.usable(lane) and is_powered(path), behaviour.tx_acquisition_ms)
+
+    def _drive(self, lock: _Lock, signal: bool, acquisition_ms: float) -> None:
+        if not signal:
+            lock.drop()
+        elif not lock.locked and lock.timer is None:
+            lock.timer = self._frame.clock.after(round(acquisition_ms * NS_PER_MS), partial(self._locked, lock))
+
+    def _locked(self, lock: _Lock) -> None:
+        lock.timer = None
+        lock.locked = True
+        self._frame.settle()
+
+
+def is_powered(path: DataPath | None) -> bool:
+    """True when the circuits of a data path are at work: from DPInit on."""
+    return path is not None and path.state not in (DpState.DEACTIVATED, DpState.DEINIT)
