@@ -22,6 +22,7 @@ from cmis_emu.clock import Clock, Event, ManualClock, ScaledClock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.links import Fibre
 from cmis_emu.module.module import Module
+from cmis_emu.nvm import NvmFolder
 from cmis_emu.physics.plant import Environment
 from cmis_emu.port import Port
 from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
@@ -44,7 +45,8 @@ class Emulator:
     modules from a thread of your own. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None) -> None:
+    def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None, nvm: Path | None = None) -> None:
+        files = None if nvm is None else NvmFolder(nvm)
         self.testbed = testbed
         self.clock = clock
         self.lock = threading.RLock()
@@ -68,12 +70,15 @@ class Emulator:
                 environment=self.environment,
                 levels=dict(plan.pins),
                 rewire=self._rewire,
+                nvm=files,
             )
         for fibre in testbed.fibres:
             self.fibres[fibre.name] = Fibre(fibre, clock, self.lock)
         for plan in testbed.ports:
             if plan.profile:
                 self.ports[plan.name].insert(plan.profile)
+                for name, value in plan.registers.items():
+                    self.ports[plan.name].module.set(name, value)
         if isinstance(clock, ScaledClock):
             clock.start(self.lock)
 
@@ -83,13 +88,16 @@ class Emulator:
         source: str | Path | Mapping[str, Any],
         clock: Clock | None = None,
         seed: int | None = None,
+        nvm: str | Path | None = None,
     ) -> Self:
         """An emulator from a profile name, a testbed file or a dict of the same shape.
 
-        Without a clock it runs in real time. Raises InputError with file:line, field, found, expected.
+        Without a clock it runs in real time. `nvm` is a folder in which modules keep their non-volatile memory
+        (user page 03h, host password) from one emulator to the next; without it they start as from the factory.
+        Raises InputError with file:line, field, found, expected.
         """
         testbed = read_testbed(source)
-        return cls(testbed, clock or ScaledClock(), seed)
+        return cls(testbed, clock or ScaledClock(), seed, None if nvm is None else Path(nvm))
 
     # -- hosts ---------------------------------------------------------------------------------------
 

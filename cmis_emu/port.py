@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cmis_emu.bus.target import Target
@@ -19,6 +20,7 @@ from cmis_emu.module.module import Module
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.profile_reader import load_profile
 from cmis_emu.module.signals import HostLane, HostOutput
+from cmis_emu.nvm import NvmFolder
 from cmis_emu.physics.plant import Environment
 
 HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}
@@ -28,6 +30,9 @@ MAX_LANES = 32
 """Host lanes of four banks (PAGE-09)."""
 
 MODULE_PINS = ("IntL", "ModPrsL")
+
+OSFP_PINS = {"RSTn": ("ResetL", False), "LPWn": ("LPMode", True), "INT": ("IntL", True), "PRSn": ("ModPrsL", False)}
+"""The OSFP connector's names: the pin of the QSFP family that says the same, and whether levels are inverted."""
 
 
 class EmptyPortError(CmisEmuError):
@@ -44,7 +49,10 @@ class Pins:
         self._levels = {**HOST_PINS, **levels}
 
     def get(self, name: str) -> bool:
-        """Level of any pin by name. Raises InputError for an unknown one."""
+        """Level of any pin by name, in QSFP-DD's or OSFP's words. Raises InputError for an unknown one."""
+        if name in OSFP_PINS:
+            twin, inverted = OSFP_PINS[name]
+            return self.get(twin) ^ inverted
         if name == "IntL":
             return self._port.interrupt_level()
         if name == "ModPrsL":
@@ -55,6 +63,10 @@ class Pins:
 
     def set(self, name: str, level: bool) -> None:
         """Drive a host-driven pin. Raises InputError for an unknown or a module-driven one."""
+        if name in OSFP_PINS:
+            twin, inverted = OSFP_PINS[name]
+            if twin in self._levels:
+                name, level = twin, bool(level) ^ inverted
         if name not in self._levels:
             expected = f"a pin that the host drives: {', '.join(HOST_PINS)}"
             raise InputError(repr(name), expected, field="pin")
@@ -101,6 +113,34 @@ class Pins:
         self.set("ModSelL", level)
 
     @property
+    def RSTn(self) -> bool:  # noqa: N802
+        """OSFP's name of ResetL."""
+        return self.get("RSTn")
+
+    @RSTn.setter
+    def RSTn(self, level: bool) -> None:  # noqa: N802
+        self.set("RSTn", level)
+
+    @property
+    def LPWn(self) -> bool:  # noqa: N802
+        """OSFP's low power pin: low asks for low power, as a high LPMode does."""
+        return self.get("LPWn")
+
+    @LPWn.setter
+    def LPWn(self, level: bool) -> None:  # noqa: N802
+        self.set("LPWn", level)
+
+    @property
+    def INT(self) -> bool:  # noqa: N802
+        """OSFP's interrupt pin: high while the module requests an interrupt."""
+        return self.get("INT")
+
+    @property
+    def PRSn(self) -> bool:  # noqa: N802
+        """OSFP's name of ModPrsL."""
+        return self.get("PRSn")
+
+    @property
     def power(self) -> bool:
         """Supply voltage on."""
         return self.get("power")
@@ -134,6 +174,7 @@ class Port:
         environment: Environment,
         levels: dict[str, bool],
         rewire: Callable[[str], None],
+        nvm: NvmFolder | None = None,
     ) -> None:
         self.name = name
         self.target = target
@@ -145,6 +186,7 @@ class Port:
         self._seed = seed
         self._environment = environment
         self._rewire = rewire
+        self._nvm = nvm
         self._host_signals = [HostSignal()] * MAX_LANES  # every host lane carries a good signal
 
     @property
@@ -171,11 +213,14 @@ class Port:
                 seed=self._seed,
                 environment=self._environment,
                 on_interrupt=self._interrupt,
+                kept=self._nvm.load(self.name, product.name) if self._nvm else None,
             )
+            if self._nvm is not None:
+                module.nonvolatile.changed = partial(self._nvm.save, self.name, product.name)
             self.occupant = module
             self.target.device = module
             module.memory.on_reset = self.target.reset
-            module.set_selected(not self.pins.ModSelL)
+            module.set_selected(not self.pins.ModSelL or not product.has_mod_sel)
             module.set_lp_mode(self.pins.LPMode)
             module.set_reset_pin(not self.pins.ResetL)
             for number in range(8 * len(module.banks)):
@@ -248,7 +293,7 @@ class Port:
             apply = {
                 "ResetL": lambda: module.set_reset_pin(not level),
                 "LPMode": lambda: module.set_lp_mode(level),
-                "ModSelL": lambda: module.set_selected(not level),
+                "ModSelL": lambda: module.set_selected(not level or not module.profile.has_mod_sel),
                 "power": lambda: module.set_power(level),
             }
             apply[name]()

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmis_emu.errors import InputError
+from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.module.profile_reader import load_profile, profile_names, profile_path
+from cmis_emu.registers.encoding import encode
+from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 
 VERSION = 1
@@ -22,12 +24,13 @@ _PINS = ("ResetL", "LPMode", "ModSelL", "power")
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
-    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins."""
+    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values."""
 
     name: str
     profile: str
     bus: int
     pins: Mapping[str, bool]
+    registers: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Testbed:
 
 def single(profile: str) -> Testbed:
     """A profile alone: port 1 on bus 1, looped to itself by a nominal fibre."""
-    port = PortPlan("1", profile, 1, {})
+    port = PortPlan("1", profile, 1, {}, {})
     fibre = FibrePlan("loop", "1", "1", 2.0, None)
     return Testbed((port,), (fibre,), 1, 35.0, 1.0)
 
@@ -135,7 +138,7 @@ def _port(ports: Located, name: str) -> PortPlan:
     plan = ports[name]
     if not isinstance(plan, Located):
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
-    plan.check_keys(("profile", "bus", "state"), ("bus",), field=f"port {name}")
+    plan.check_keys(("profile", "bus", "state", "registers"), ("bus",), field=f"port {name}")
     state = _mapping(plan, "state")
     state.check_keys(_PINS, field=f"port {name}: state")
     for pin, level in state.items():
@@ -157,7 +160,26 @@ def _port(ports: Located, name: str) -> PortPlan:
     bus = plan["bus"]
     if isinstance(bus, bool) or not isinstance(bus, int) or not 0 <= bus <= 4095:
         raise plan.error("bus", bus, "a bus number from 0 to 4095")
-    return PortPlan(name, profile, bus, dict(state))
+    registers = _mapping(plan, "registers")
+    for field, value in registers.items():
+        _check_register(registers, field, value, f"port {name}: registers")
+    return PortPlan(name, profile, bus, dict(state), dict(registers) if profile else {})
+
+
+def _check_register(registers: Located, name: str, value: Any, where: str) -> None:
+    """A register that the vendor has set otherwise in this one module, such as its serial number."""
+    regmap = load_maps()
+    try:
+        field, lane = regmap.resolve(name)
+        if not isinstance(value, (int, float, str)) or (lane is None and field.lanes is not None):
+            raise registers.error(name, value, "one value; a lane's number belongs to the name", field=where)
+        encode(field, value, regmap.enums.get(field.enum or "", {}))
+    except UnknownFieldError as error:
+        raise registers.error(name, name, str(error).partition("expected ")[2], field=where) from None
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise registers.error(name, error.found, error.expected, field=f"{where}: {name}") from None
 
 
 def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -93,9 +94,18 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
 @click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in; here: unix:PATH")
-def run(source: str, name: str, speed: float, seed: int | None, serve: tuple[str, ...]) -> None:
-    """Run an emulator until interrupted; prints how to attach, then a live status."""
-    running.run(source, name, speed, seed, serve)
+@click.option(
+    "--nvm", type=click.Path(path_type=Path), metavar="FOLDER", help="where modules keep user pages and passwords"
+)
+@click.option("--forget", is_flag=True, help="modules as from the factory, and nothing is kept")
+def run(
+    source: str, name: str, speed: float, seed: int | None, serve: tuple[str, ...], nvm: Path | None, forget: bool
+) -> None:
+    """Run an emulator until interrupted; prints how to attach, then a live status.
+
+    What modules keep without power (user page 03h, host password) is kept under the emulator's name.
+    """
+    running.run(source, name, speed, seed, serve, nvm, forget=forget)
 
 
 class _ProgramCommand(click.Command):

@@ -20,6 +20,7 @@ from cmis_emu.control import ControlClient, ControlServer, choose, socket_of, st
 from cmis_emu.emulator import Emulator
 from cmis_emu.errors import InputError, NotAvailableError
 from cmis_emu.live.status import StatusView
+from cmis_emu.nvm import state_folder
 
 REFRESH_S = 1.0
 
@@ -34,13 +35,16 @@ def client(attach: str | None) -> Iterator[ControlClient]:
         connection.close()
 
 
-def run(source: str, name: str, speed: float, seed: int | None, serve: Sequence[str]) -> None:
+def run(
+    source: str, name: str, speed: float, seed: int | None, serve: Sequence[str], nvm: Path | None, *, forget: bool
+) -> None:
     """Run until SIGINT or SIGTERM."""
     sockets = [socket_of(name), *(_serve_path(each) for each in serve)]
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with Emulator.load(source, clock=ScaledClock(speed), seed=seed) as emulator:
+    folder = None if forget else nvm or state_folder(name)
+    with Emulator.load(source, clock=ScaledClock(speed), seed=seed, nvm=folder) as emulator:
         for path in sockets:
             emulator.serve(path, ControlServer(emulator))
         click.echo(f"emulator '{name}' runs {source}, seed {emulator.seed}, speed {speed:g}")
@@ -48,6 +52,8 @@ def run(source: str, name: str, speed: float, seed: int | None, serve: Sequence[
             click.echo(f"  bus {bus}: cmis-emu exec --attach {name} -- i2cdump -y {bus} 0x50")
         for path in sockets:
             click.echo(f"  socket: {path}")
+        if folder is not None:
+            click.echo(f"  non-volatile memory: {folder}")
         view = StatusView(sys.stdout.isatty())
         with view:
             while not stop.wait(REFRESH_S):

@@ -17,6 +17,7 @@ from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.msm import ModuleStateMachine
+from cmis_emu.module.nonvolatile import NOT_OFFERED, USER_DATA, Kept, NonVolatile
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
 from cmis_emu.module.states import MsmState
@@ -67,7 +68,9 @@ class Module:
         seed: int = 0,
         environment: Environment | None = None,
         on_interrupt: Callable[[bool], None] | None = None,
+        kept: Kept | None = None,
     ) -> None:
+        """`kept`: what its non-volatile memory holds; None as it left the factory."""
         self.profile = profile
         self.clock = clock
         self.memory = Memory(
@@ -99,6 +102,13 @@ class Module:
         self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
         self.monitors = Monitors(self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state)
         self.protection = OverheatProtection(clock, self.plant, self._overheated)
+        self.nonvolatile = NonVolatile(
+            self.memory,
+            profile.password,
+            kept or Kept(),
+            self._hold_off_nonvolatile,
+            offered=profile.registers.get("PasswordEntrySupported", 0) != NOT_OFFERED,
+        )
         self.plant.on_change.append(self._plant_changed)
         self._reset_registers()
 
@@ -163,7 +173,10 @@ class Module:
         behaviour = self.profile.behaviour
         hold_ms = behaviour.page_holdoff_ms if address <= 127 < address + len(data) else behaviour.write_holdoff_ms
         if hold_ms:
-            self._hold_until_ns = self.clock.now_ns + round(hold_ms * NS_PER_MS)
+            self._hold_until_ns = max(self._hold_until_ns, self.clock.now_ns + round(hold_ms * NS_PER_MS))
+
+    def _hold_off_nonvolatile(self) -> None:
+        self._hold_until_ns = self.clock.now_ns + round(self.profile.behaviour.nvm_holdoff_ms * NS_PER_MS)
 
     def write_limit(self, address: int) -> int:
         """I2C-06."""
@@ -188,6 +201,8 @@ class Module:
         self.view.set(name, value, lane=lane, bank=bank)
         field, _ = self.profile.regmap.resolve(name)
         self.memory.update_checksum(field)
+        if field.name == USER_DATA:
+            self.nonvolatile.keep_user_data()
         if field.access is Access.RO and not field.volatile and field.on_read is OnRead.NONE:
             self.memory.keep(field)
         self.monitors.reload_thresholds()
@@ -401,6 +416,7 @@ class Module:
     def _reset_registers(self) -> None:
         """Every register to its default (RST-05, RST-06)."""
         self.memory.reset()
+        self.nonvolatile.reset()
         self.flags.reset()
         for bank in self.banks:
             bank.reset()

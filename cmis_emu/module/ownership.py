@@ -14,6 +14,7 @@ from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.module import Module
 from cmis_emu.module.monitors import Monitors
+from cmis_emu.module.nonvolatile import NonVolatile
 from cmis_emu.module.signals import LaneSignals
 from cmis_emu.registers.loader import load_maps
 
@@ -30,6 +31,7 @@ CONTROLLERS: tuple[type, ...] = (
     InputEqualiser,
     LaneSignals,
     Monitors,
+    NonVolatile,
 )
 
 

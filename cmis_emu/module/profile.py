@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts.application import Application
+from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
 
@@ -61,6 +62,7 @@ class Behaviour:
     write_limit: int = 8  # I2C-06
     read_limit: int = 128  # I2C-05; 8 is the strict reading
     write_holdoff_ms: float = 0.0  # I2C-11: at most 10
+    nvm_holdoff_ms: float = 10.0  # I2C-11: after a write to non-volatile memory, at most 80
     page_holdoff_ms: float = 0.0  # I2C-11: at most 10
     media_lanes: str = "positional"  # or 'lowest-free' (APP-04)
     tx_settle_ms: float = 200.0  # Tx output valid after the laser is switched on
@@ -115,6 +117,7 @@ class Profile:
     signal_integrity: Mapping[str, int]
     behaviour: Behaviour
     plant: PlantParameters
+    password: PasswordPolicy
     regmap: RegisterMap = field(repr=False)
     compiled: CompiledMap = field(repr=False)
     image: Mapping[int, bytes] = field(repr=False)
@@ -127,6 +130,11 @@ class Profile:
     def flat(self) -> bool:
         """Flat memory: lower memory and page 00h only (PAGE-05)."""
         return bool(self.registers.get("MemoryModel", 0))
+
+    @property
+    def has_mod_sel(self) -> bool:
+        """True for form factors with a ModSelL pin: the QSFP family (I2C-01)."""
+        return self.form_factor.startswith("QSFP")
 
     @property
     def banks(self) -> int:

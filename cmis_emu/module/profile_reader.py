@@ -18,6 +18,7 @@ from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import UNUSED, Application, lanes_of, mask_of, parse_applications
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
+from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
@@ -35,6 +36,7 @@ _T = TypeVar("_T")
 
 _KEYS = (
     "profile",
+    "base",
     "title",
     "form_factor",
     "revision",
@@ -44,6 +46,7 @@ _KEYS = (
     "thresholds",
     "signal_integrity",
     "behaviour",
+    "password",
     "plant",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
@@ -81,6 +84,7 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "write_limit": (1, 128, True),
     "read_limit": (1, 128, True),
     "write_holdoff_ms": (0, 10, False),
+    "nvm_holdoff_ms": (0, 80, False),
     "page_holdoff_ms": (0, 10, False),
     "tx_settle_ms": (0, 10_000, False),
     "rx_acquisition_ms": (0, 60_000, False),
@@ -120,7 +124,39 @@ def load_profile(name: str) -> Profile:
 @lru_cache(maxsize=64)
 def _read_file(path: Path, mtime_ns: int, size: int) -> Profile:
     """A product is read once, for all its modules; an edited file is read anew."""
-    return read_profile(load_yaml(path))
+    return read_profile(_merged(load_yaml(path), ()))
+
+
+def _merged(source: Located, above: tuple[Path, ...]) -> Located:
+    """A profile with a `base` is that profile with its own lines on top; a null takes a line away."""
+    name = source.get("base")
+    if name is None:
+        return source
+    if not isinstance(name, str):
+        raise source.error("base", name, "the name of a profile, or a profile file")
+    beside = Path(source.file).parent / name  # a path counts from the folder of the file that says it
+    path = profile_path(name) if profile_path(name).is_file() else beside
+    if not path.is_file():
+        raise source.error("base", repr(name), f"one of {', '.join(profile_names())}, or a profile file")
+    if path in above:
+        raise source.error("base", repr(name), "a profile that does not lead back to this one")
+    found = _merged(load_yaml(path), (*above, path))
+    merged = Located(source.file, source.line)
+    merged.key_lines = dict(source.key_lines)
+    merged |= {key: value for key, value in found.items() if key != "base"}
+    for key, value in source.items():
+        old = merged.get(key)
+        if isinstance(old, Located) and isinstance(value, Located):
+            section = Located(source.file, value.line)
+            section.key_lines = dict(value.key_lines)
+            section |= {name: item for name, item in old.items() if value.get(name, item) is not None}
+            section |= {name: item for name, item in value.items() if item is not None}
+            merged[key] = section
+        elif value is None:
+            merged.pop(key, None)
+        elif key != "base":
+            merged[key] = value
+    return merged
 
 
 def read_profile(source: Located) -> Profile:
@@ -165,6 +201,7 @@ def read_profile(source: Located) -> Profile:
         durations_ns=durations,
         signal_integrity=_signal_integrity(source, regmap),
         behaviour=_behaviour(source),
+        password=_password(source, regmap),
         plant=_record(source, "plant", _section(source, "plant"), PlantParameters),
         regmap=regmap,
         compiled=compiled,
@@ -209,6 +246,24 @@ def _behaviour(source: Located) -> Behaviour:
             low, high, whole = _BEHAVIOUR_LIMITS[key]
             _number(section, key, low, high, whole=whole)
     return Behaviour(**section)
+
+
+def _password(source: Located, regmap: RegisterMap) -> PasswordPolicy:
+    """The section `password` (PW-01, PW-02)."""
+    section = _section(source, "password")
+    section.check_keys([f.name for f in fields(PasswordPolicy)])
+    if "host" in section:
+        _number(section, "host", 0, HOST_LAST, whole=True)
+    if section.get("module") is not None:
+        _number(section, "module", HOST_LAST + 1, 0xFFFF_FFFF, whole=True)
+    if not isinstance(section.get("wrong_entry_locks", True), bool):
+        raise section.error("wrong_entry_locks", section["wrong_entry_locks"], "true or false")
+    protects = section.get("protects", [])
+    known = [page_name(number) for number in regmap.pages if number != LOWER]
+    for page in protects if isinstance(protects, list) else [protects]:
+        if page not in known:
+            raise section.error("protects", page, f"a list of pages such as 03h, each one of {', '.join(known)}")
+    return PasswordPolicy(**{**section, "protects": tuple(protects)})
 
 
 def _signal_integrity(source: Located, regmap: RegisterMap) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ The upper half of the window is a direct reference to one `Page`, so a read is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -64,6 +64,7 @@ class Page:
         "first",
         "hooks",
         "live",
+        "locked",
         "number",
     )
 
@@ -74,6 +75,7 @@ class Page:
         self.first = 0 if compiled.number == LOWER else HALF
         self.data = bytearray(compiled.reset)
         self.live: LiveRegion | None = None
+        self.locked = False  # protected by a password: host writes do nothing
         self.hooks: dict[int, WriteHook] = {}
         flagged = [i for i, mask in enumerate(compiled.clear_mask) if mask]
         # Beyond the page when nothing on it clears: then a read has nothing more to do.
@@ -263,6 +265,12 @@ class Memory:
             image[checksum.at - HALF] = page.data[checksum.at - HALF]
         self.image = {**self.image, field.page: bytes(image)}
 
+    def protect(self, numbers: Iterable[int], locked: bool) -> None:
+        """Make host writes to these pages do nothing, or work again (PW-02)."""
+        for number in numbers:
+            for bank in range(self._bank_counts.get(number, 0)):
+                self.pages[number, bank].locked = locked
+
     def contents(self) -> dict[tuple[int, int], bytes]:
         """All bytes of all pages."""
         return {key: bytes(page.data) for key, page in self.pages.items()}
@@ -306,6 +314,8 @@ class Memory:
         """One host write transaction at its STOP: masked stores, page select, each hook once."""
         page = self.lower if address < HALF else self.upper
         start = address & 127
+        if page.locked:
+            return  # PW-02: acknowledged and ignored, as any write that has no effect
         if len(data) == 1:
             self._store_byte(page, start, data[0])
             targets = (page,) if page is self.lower or not self.broadcast() else tuple(self._broadcast(page))
@@ -351,7 +361,7 @@ class Memory:
     def _broadcast(self, page: Page) -> Iterator[Page]:
         """The page and, for a banked control page, its twins in the other banks (PAGE-10)."""
         yield page
-        if page.compiled.banked and any(page.compiled.write_mask):
+        if page.compiled.banked and page.compiled.bank_index == "lanes" and any(page.compiled.write_mask):
             for bank in range(self._bank_counts[page.number]):
                 if bank != page.bank:
                     yield self.pages[page.number, bank]

@@ -26,7 +26,7 @@ needs_i2c_tools = pytest.mark.skipif(shutil.which("i2cdetect") is None, reason="
 def call(*arguments: str, expect: int = 0, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     env = dict(os.environ)
     if folder is not None:
-        env["CMIS_EMU_RUNTIME_DIR"] = str(folder)
+        env |= {"CMIS_EMU_RUNTIME_DIR": str(folder), "CMIS_EMU_STATE_DIR": str(folder)}
     done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, env=env, timeout=60, check=False)
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -38,7 +38,12 @@ class Running:
 
     def __init__(self, folder: Path, source: str, *arguments: str) -> None:
         self.folder = folder
-        env = {**os.environ, "CMIS_EMU_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+        env = {
+            **os.environ,
+            "CMIS_EMU_RUNTIME_DIR": str(folder),
+            "CMIS_EMU_STATE_DIR": str(folder),
+            "PYTHONUNBUFFERED": "1",
+        }
         command = [COMMAND, "run", source, *arguments]
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
@@ -195,3 +200,23 @@ def test_the_demo_is_true(tmp_path: Path) -> None:
     assert "DPActivated after" in done.stdout
     assert "Rx LOS (lanes 1111)" in done.stdout
     assert done.stdout.rstrip().endswith("knows only /dev/i2c-N.")
+
+
+def test_user_memory_outlives_a_killed_emulator(tmp_path: Path) -> None:
+    host = "from smbus2 import SMBus\nimport time\nb = SMBus(1)\nb.write_i2c_block_data(0x50, 126, [0, 3])\n"
+    for command, expected in (("b.write_i2c_block_data(0x50, 128, [1, 2, 3])", ""), ("pass", "[1, 2, 3]")):
+        emulator = Running(tmp_path, DR4, "--name", "t", "--speed", "20")
+        with emulator.process:
+            emulator.wait_for("get", "1", "ModuleState", until="ModuleReady")
+            show = "print(b.read_i2c_block_data(0x50, 128, 3))" if expected else ""
+            found = emulator.call("exec", "--attach", "t", "--", sys.executable, "-c", f"{host}{command}\n{show}")
+            assert found.strip() == expected
+            emulator.process.kill()
+    emulator = Running(tmp_path, DR4, "--name", "t", "--speed", "20", "--forget")
+    with emulator.process:
+        emulator.wait_for("get", "1", "ModuleState", until="ModuleReady")
+        found = emulator.call(
+            "exec", "--attach", "t", "--", sys.executable, "-c", f"{host}print(b.read_i2c_block_data(0x50, 128, 3))"
+        )
+        assert found.strip() == "[0, 0, 0]"
+        emulator.process.kill()
