@@ -17,7 +17,8 @@ from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.signals import LaneSignals, is_powered
-from cmis_emu.module.states import STEADY, DpState, MsmState
+from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState
+from cmis_emu.module.timing import DataPathLatency
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Cell, Memory, Write
 
@@ -81,6 +82,7 @@ class LaneBank:
         self._one_disables_all = bool(profile.registers.get("TxDisableIsModuleWide", 0))
         equaliser = InputEqualiser(memory, profile, self.sets.active, frame.clock, frame.settle, bank)
         self.equaliser = equaliser
+        self.latency = DataPathLatency(memory, profile.latency, plant.seed, bank)
         self.signals = LaneSignals(memory, profile, self, equaliser, flags, plant)
 
     # -- control sets ask ----------------------------------------------------------------------
@@ -173,6 +175,10 @@ class LaneBank:
         """Mirror the state to the host lanes; entering DPInit commits what was provisioned."""
         if path.state is DpState.INIT:
             self.equaliser.commit(path.host_lanes)
+        if path.state is DpState.INITIALIZED:
+            self.latency.measured(path.host_lanes)
+        elif path.state not in OPERATING:
+            self.latency.lost(path.host_lanes)
         self._show_states()
 
     def dpsm_changed_flag(self, path: DataPath) -> None:

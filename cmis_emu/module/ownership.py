@@ -16,6 +16,7 @@ from cmis_emu.module.module import Module
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.nonvolatile import NonVolatile
 from cmis_emu.module.signals import LaneSignals
+from cmis_emu.module.timing import DataPathLatency
 from cmis_emu.registers.loader import load_maps
 
 
@@ -32,6 +33,7 @@ CONTROLLERS: tuple[type, ...] = (
     LaneSignals,
     Monitors,
     NonVolatile,
+    DataPathLatency,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts.application import Application
 from cmis_emu.module.nonvolatile import PasswordPolicy
+from cmis_emu.module.timing import LatencyParameters
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
 
@@ -118,6 +119,7 @@ class Profile:
     behaviour: Behaviour
     plant: PlantParameters
     password: PasswordPolicy
+    latency: LatencyParameters | None
     regmap: RegisterMap = field(repr=False)
     compiled: CompiledMap = field(repr=False)
     image: Mapping[int, bytes] = field(repr=False)

@@ -20,6 +20,7 @@ from cmis_emu.layouts.application import UNUSED, Application, lanes_of, mask_of,
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
+from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.physics.units import dbm_to_w
@@ -47,6 +48,7 @@ _KEYS = (
     "signal_integrity",
     "behaviour",
     "password",
+    "latency_ns",
     "plant",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
@@ -202,6 +204,7 @@ def read_profile(source: Located) -> Profile:
         signal_integrity=_signal_integrity(source, regmap),
         behaviour=_behaviour(source),
         password=_password(source, regmap),
+        latency=_latency(source),
         plant=_record(source, "plant", _section(source, "plant"), PlantParameters),
         regmap=regmap,
         compiled=compiled,
@@ -264,6 +267,17 @@ def _password(source: Located, regmap: RegisterMap) -> PasswordPolicy:
         if page not in known:
             raise section.error("protects", page, f"a list of pages such as 03h, each one of {', '.join(known)}")
     return PasswordPolicy(**{**section, "protects": tuple(protects)})
+
+
+def _latency(source: Located) -> LatencyParameters | None:
+    """The section `latency_ns` (TIM-01)."""
+    if "latency_ns" not in source:
+        return None
+    section = _section(source, "latency_ns")
+    section.check_keys([f.name for f in fields(LatencyParameters)], ("rx", "tx"))
+    for key in section:
+        _number(section, key, 0, LARGEST_SPREAD_NS if key == "spread" else LARGEST_NS)
+    return LatencyParameters(**section)
 
 
 def _signal_integrity(source: Located, regmap: RegisterMap) -> Mapping[str, int]:
@@ -395,6 +409,7 @@ def _lay_out_applications(
 ) -> None:
     """Descriptors and media lane options; FFh 00h 00h 00h behind the last one (APP-01)."""
     media = regmap.field("MediaLaneAssignmentOptions")
+    normalized = regmap.field("NAD.HostInterfaceID").page
     for app_sel in range(1, 16):
         index = app_sel - 1 if app_sel <= 8 else app_sel - 9
         first = regmap.field(_APPLICATION_FIELDS[app_sel > 8])
@@ -405,6 +420,9 @@ def _lay_out_applications(
         blocks[first.page][at : at + 4] = given.pack() if given else UNUSED
         if given and media.page in blocks:
             insert(media, blocks[media.page], HALF, mask_of(given.media_starts), app_sel)
+        if given and normalized in blocks:  # APP-10: the 8-byte form repeats the first fifteen
+            at = 8 * (app_sel - 1)
+            blocks[normalized][at : at + 5] = given.pack() + bytes((mask_of(given.media_starts),))
 
 
 def _advertised_applications(regmap: RegisterMap, image: Mapping[int, bytes]) -> tuple[Application, ...]:

@@ -218,11 +218,11 @@ class ModulePlant:
         "_lanes",
         "_laser_start",
         "_mode",
-        "_seed",
         "_supply_v",
         "_thermal",
         "on_change",
         "parameters",
+        "seed",
         "tx_listeners",
     )
 
@@ -233,7 +233,7 @@ class ModulePlant:
         self.on_change: list[Callable[[], None]] = []
         self.tx_listeners: list[tuple[int, Callable[[], None]]] = []
         self._clock = clock
-        self._seed = seed
+        self.seed = seed
         self._environment = environment or Environment()
         self._mode = PowerMode.OFF
         self._active = (0, 0)
@@ -482,7 +482,7 @@ class ModulePlant:
         if sigma == fixed == 0.0 or (value == 0.0 and quantity >= Quantity.TX_BIAS):
             return value
         channel = quantity * 1000 + lane
-        off = sigma * gauss(self._seed, channel, index) + fixed * spread(self._seed, channel + 500)
+        off = sigma * gauss(self.seed, channel, index) + fixed * spread(self.seed, channel + 500)
         return value * db_to_ratio(off) if quantity in _RELATIVE else value + off
 
     def noise_bound(self, quantity: Quantity, lane: int, value: float) -> float:
