@@ -454,3 +454,35 @@ def test_report_runs_as_a_script() -> None:
     assert rows[-1]["page"] == "all"
     for row in rows:
         assert row["owned"] + row["profile"] + row["stored"] == row["fields"]
+
+
+@pytest.mark.rule("HOST-08")
+@pytest.mark.parametrize(
+    ("name", "page", "at"),
+    [
+        ("FailureFlagTx", 0x11, 135),  # one decoder takes it for the output status, and shifts all that follows
+        ("LOSFlagTx", 0x11, 136),
+        ("LOSFlagRx", 0x11, 147),
+        ("ACS.OutputEqPreCursorTargetRx", 0x11, 223),
+        ("AdaptiveInputEqFreezeTx", 0x10, 134),
+        ("MaxDurationDPTxTurnOff", 0x01, 168),
+        ("MaxDurationDPTxTurnOn", 0x01, 168),
+    ],
+)
+def test_places_that_public_decoders_get_wrong(name: str, page: int, at: int) -> None:
+    assert (MAP.field(name).page, MAP.field(name).at) == (page, at)
+
+
+@pytest.mark.rule("HOST-08")
+def test_bits_and_codes_that_public_decoders_get_wrong() -> None:
+    assert MAP.field("ACS.DataPathIDLane").bits == (3, 1)
+    assert MAP.field("MaxDurationDPTxTurnOff").bits == (7, 4)
+    assert MAP.field("MaxDurationDPTxTurnOn").bits == (3, 0)
+    status = MAP.enums["config_status"]
+    assert [status[code].removeprefix("ConfigRejected") for code in (4, 5, 6)] == [
+        "InvalidDataPath",
+        "InvalidSI",
+        "LanesInUse",
+    ]
+    grids = ("75", "33", "100", "50", "25", "12p5", "6p25", "3p125")  # from bit 7 down
+    assert [MAP.field(f"GridSupported{grid}GHz").bits for grid in grids] == [(n, n) for n in range(7, -1, -1)]
