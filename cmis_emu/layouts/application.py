@@ -31,6 +31,13 @@ class Application:
     media_lanes: int
     host_starts: tuple[int, ...]  # first host lanes it may occupy, 1-based
     media_starts: tuple[int, ...]
+    network_path: bool = False  # its media side is shared by way of a network path (NP-01)
+
+    @property
+    def shared_media_lanes(self) -> tuple[int, ...]:
+        """Media lanes of the network path that carries it; empty for an application that has its own."""
+        first = self.media_starts[0] if self.media_starts else 1
+        return tuple(range(first, first + self.media_lanes)) if self.network_path else ()
 
     def __deepcopy__(self, memo: object) -> Self:
         return self  # immutable: snapshots share it
@@ -62,8 +69,13 @@ def mask_of(lanes: Sequence[int]) -> int:
     return mask
 
 
-def parse_applications(basic: bytes, additional: bytes, media_options: bytes) -> tuple[Application, ...]:
-    """The list as a host reads it: 8 descriptors, 7 more, and 15 media lane masks. FFh ends it (APP-01)."""
+def parse_applications(
+    basic: bytes, additional: bytes, media_options: bytes, network_paths: int = 0
+) -> tuple[Application, ...]:
+    """The list as a host reads it: 8 descriptors, 7 more, and 15 media lane masks. FFh ends it (APP-01).
+
+    `network_paths`: bit per AppSel of those whose media side is a network path.
+    """
     found: list[Application] = []
     for index, media_mask in enumerate(media_options):
         source, at = (basic, 4 * index) if index < 8 else (additional, 4 * (index - 8))
@@ -80,6 +92,7 @@ def parse_applications(basic: bytes, additional: bytes, media_options: bytes) ->
                 parsed.lane_counts.media,
                 lanes_of(parsed.host_lane_assignment_options.lanes),
                 lanes_of(media_mask),
+                bool(network_paths >> (index + 1) & 1),
             )
         )
     return tuple(found)

@@ -64,6 +64,7 @@ class LaneOwner(Protocol):
     paths: list[DataPath]
 
     def rebuild(self, *, initial: bool = False, pending: Sequence[int] = ()) -> None: ...
+    def shared_media(self) -> list[tuple[int, ...]]: ...
     def committed(self, lanes: Sequence[int]) -> None: ...
     def settle(self) -> None: ...
 
@@ -233,6 +234,7 @@ class ControlSets:
         if operating and not self._intervention_free(trigger) and immediate:
             return None  # CFG-07: ignored
         taken = [p.media_lanes for p in self._owner.paths if p not in touched]
+        taken += self._owner.shared_media()
         taken += [media for other in self._under_way for media in other.media]
         before = len(taken)
         if immediate and operating and self._settings_only(requests, touched):

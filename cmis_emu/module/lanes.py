@@ -15,9 +15,10 @@ from cmis_emu.module.control_sets import LANES, ControlSets
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.flags import Flags
+from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.signals import LaneSignals, is_powered
-from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState
+from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState, transient_name
 from cmis_emu.module.timing import DataPathLatency
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Cell, Memory, Write
@@ -32,13 +33,6 @@ class BankFrame(Protocol):
     def low_pwr_s(self) -> bool: ...
     def settle(self) -> None: ...
 
-
-_TRANSIENT_NAMES = {
-    DpState.INIT: "DPInit",
-    DpState.DEINIT: "DPDeinit",
-    DpState.TX_TURN_ON: "DPTxTurnOn",
-    DpState.TX_TURN_OFF: "DPTxTurnOff",
-}
 
 _CONTROLS = (
     "DPDeinitLane",
@@ -82,6 +76,8 @@ class LaneBank:
         self._one_disables_all = bool(profile.registers.get("TxDisableIsModuleWide", 0))
         equaliser = InputEqualiser(memory, profile, self.sets.active, frame.clock, frame.settle, bank)
         self.equaliser = equaliser
+        here = memory.has("NPStateHostLane")
+        self.network = NetworkPaths(memory, profile, self, flags, bank) if here else None
         self.latency = DataPathLatency(memory, profile.latency, plant.seed, bank)
         self.signals = LaneSignals(memory, profile, self, equaliser, flags, plant)
 
@@ -110,7 +106,7 @@ class LaneBank:
             if p.state is not DpState.DEACTIVATED
             and wanted.get((p.data_path_id, p.application.app_sel)) == list(p.host_lanes)
         }
-        taken = list(staying.values())  # a data path at work keeps its media lanes
+        taken = [*staying.values(), *self.shared_media()]  # a path at work keeps its media lanes
         for (_, app_sel), lanes in sorted(wanted.items()):
             application = self._profile.application(app_sel)
             if application is None:
@@ -130,6 +126,8 @@ class LaneBank:
         self.paths = kept
         for path in kept:
             path.init_pending |= not set(pending).isdisjoint(path.host_lanes)
+        if self.network is not None and not initial:
+            self.network.drop_unfit()
         if not initial:
             self._show_states()
 
@@ -141,11 +139,7 @@ class LaneBank:
 
     def deinit_s(self, path: DataPath) -> bool:
         """DPDeinitS."""
-        return (
-            self._frame.msm_state() is not MsmState.READY
-            or self._frame.low_pwr_s()
-            or self._any("DPDeinitLane", path.host_lanes)
-        )
+        return self.held_low() or self._any("DPDeinitLane", path.host_lanes)
 
     def redeinit_s(self, path: DataPath) -> bool:
         """DPReDeinitS."""
@@ -153,11 +147,7 @@ class LaneBank:
 
     def deactivate_s(self, path: DataPath) -> bool:
         """DPDeactivateS."""
-        return (
-            self.redeinit_s(path)
-            or bool(self.disabled_tx() & mask_of(path.media_lanes))
-            or self._any("OutputSquelchForceTx", path.media_lanes)
-        )
+        return self.redeinit_s(path) or self.output_held(path.media_lanes)
 
     def configuring(self, path: DataPath) -> bool:
         """True while a lane of the path shows ConfigInProgress."""
@@ -165,11 +155,11 @@ class LaneBank:
 
     def dpsm_duration_ns(self, state: DpState) -> int:
         """How long the transient state lasts here; below the advertised maximum (DP-12)."""
-        return self._profile.durations_ns.get(_TRANSIENT_NAMES[state], 0)
+        return self._profile.durations_ns.get(transient_name(state), 0)
 
     def dpsm_flagged(self, transient: DpState) -> bool:
         """DP-13: was the steady state reached through a transient with a non-zero advertised maximum?"""
-        return bool(self._profile.duration_code(_TRANSIENT_NAMES[transient]))
+        return bool(self._profile.duration_code(transient_name(transient)))
 
     def dpsm_entered(self, path: DataPath) -> None:
         """Mirror the state to the host lanes; entering DPInit commits what was provisioned."""
@@ -184,6 +174,20 @@ class LaneBank:
     def dpsm_changed_flag(self, path: DataPath) -> None:
         """DPStateChangedFlag of every host lane of the path."""
         self._flags.latch(self._cells["DPStateChangedFlag"], mask_of(path.host_lanes))
+
+    # -- network path frame ------------------------------------------------------------------------
+
+    def held_low(self) -> bool:
+        """Not ready, or asked for low power: no path may be initialised (DP-02)."""
+        return not self.ready() or self._frame.low_pwr_s()
+
+    def output_held(self, media_lanes: Sequence[int]) -> bool:
+        """DPTxDisableT or DPTxForceSquelchT (DP-04)."""
+        return bool(self.disabled_tx() & mask_of(media_lanes)) or self._any("OutputSquelchForceTx", media_lanes)
+
+    def reconfigures(self) -> bool:
+        """Does a pending initialisation drive a path at work by itself (DP-03)?"""
+        return self.sets.regular_reconfiguration
 
     def _any(self, control: str, lanes: Sequence[int]) -> bool:
         return bool(self.control[control].bits() & mask_of(lanes))
@@ -209,6 +213,8 @@ class LaneBank:
         for path in self.paths:
             path.close()
         self.paths = []
+        if self.network is not None:
+            self.network.reset()
         self.sets.reset()
         self.rebuild(initial=True)
         self._show_states()
@@ -220,11 +226,15 @@ class LaneBank:
         for path in self.paths:
             path.close()
         self.paths = []
+        if self.network is not None:
+            self.network.close()
 
     def freeze(self) -> None:
         """Module fault: data paths stay as they are, their outputs go quiet (MSM-09, DP-18)."""
         for path in self.paths:
             path.freeze()
+        if self.network is not None:
+            self.network.freeze()
         self.sets.freeze()
         self.signals.silence()
 
@@ -233,15 +243,19 @@ class LaneBank:
         if self._frame.msm_state() is MsmState.FAULT:
             return False
         moving = any(p.state not in STEADY or self.configuring(p) for p in self.paths)
+        moving |= self.network is not None and self.network.busy()
         return moving or self.sets.in_progress(LANES) or self.signals.settling()
 
     def deactivated(self) -> bool:
-        """True when every data path is in DPDeactivated (MSM-03)."""
-        return all(p.state is DpState.DEACTIVATED for p in self.paths)
+        """True when every path is in Deactivated (MSM-03)."""
+        quiet = self.network is None or self.network.deactivated()
+        return quiet and all(p.state is DpState.DEACTIVATED for p in self.paths)
 
     def settle_paths(self) -> bool:
         """Move every data path as far as it goes now; True if one moved."""
         moved = [path.settle() for path in self.paths]
+        if self.network is not None:
+            moved.append(self.network.settle_paths())
         return any(moved)
 
     def _control_written(self, _: Write) -> None:
@@ -258,9 +272,23 @@ class LaneBank:
         disabled = self.control["OutputDisableTx"].bits()
         return 0xFF if disabled and self._one_disables_all else disabled
 
+    def carriers(self) -> list[DataPath]:
+        """The paths that have media lanes: data paths of their own, and network paths."""
+        return [*self.paths, *(self.network.paths if self.network is not None else ())]
+
+    def shared_media(self) -> list[tuple[int, ...]]:
+        """Media lanes that network paths have."""
+        return [p.media_lanes for p in self.network.paths] if self.network is not None else []
+
     def path_of_media(self, lane: int) -> DataPath | None:
-        """The data path that uses a media lane."""
-        return next((p for p in self.paths if lane in p.media_lanes), None)
+        """The path that uses a media lane."""
+        return next((p for p in self.carriers() if lane in p.media_lanes), None)
+
+    def carrier_of_host(self, lane: int) -> DataPath | None:
+        """The path that takes a host lane's signal to the media: its data path, or its network path."""
+        path = self.path_of_host(lane)
+        shared = path is not None and path.application.network_path
+        return self.network.of_host(lane) if shared and self.network is not None else path
 
     def path_of_host(self, lane: int) -> DataPath | None:
         """The data path that uses a host lane."""
@@ -268,5 +296,5 @@ class LaneBank:
 
     def active_lanes(self) -> tuple[int, int]:
         """Host and media lanes whose circuits are powered by a data path; they make heat."""
-        working = [p for p in self.paths if is_powered(p)]
-        return sum(len(p.host_lanes) for p in working), sum(len(p.media_lanes) for p in working)
+        host = sum(len(p.host_lanes) for p in self.paths if is_powered(p))
+        return host, sum(len(p.media_lanes) for p in self.carriers() if is_powered(p))

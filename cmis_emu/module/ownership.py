@@ -14,6 +14,7 @@ from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.module import Module
 from cmis_emu.module.monitors import Monitors
+from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.nonvolatile import NonVolatile
 from cmis_emu.module.signals import LaneSignals
 from cmis_emu.module.timing import DataPathLatency
@@ -34,6 +35,7 @@ CONTROLLERS: tuple[type, ...] = (
     Monitors,
     NonVolatile,
     DataPathLatency,
+    NetworkPaths,
 )
 
 

@@ -41,6 +41,10 @@ DURATION_FIELDS = {
     "DPDeinit": "MaxDurationDPDeinit",
     "DPTxTurnOn": "MaxDurationDPTxTurnOn",
     "DPTxTurnOff": "MaxDurationDPTxTurnOff",
+    "NPInit": "MaxDurationNPInit",
+    "NPDeinit": "MaxDurationNPDeinit",
+    "NPTxTurnOn": "MaxDurationNPTxTurnOn",
+    "NPTxTurnOff": "MaxDurationNPTxTurnOff",
 }
 
 MAX_BANKS = {0: 1, 1: 2, 2: 4}
@@ -182,6 +186,8 @@ class Profile:
         lowest-free`, it takes the lowest start whose group is free.
         """
         used = {lane for lanes in taken for lane in lanes}
+        if application.network_path:  # its network path takes them, once for all that share it
+            return () if first_host_lane in application.host_starts else None
         if first_host_lane not in application.host_starts:
             return None
         starts = application.media_starts or (1,)

@@ -52,6 +52,7 @@ _KEYS = (
     "plant",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
+_NETWORK_PATH = "network_path"
 _PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant values that have names
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
@@ -175,6 +176,9 @@ def read_profile(source: Located) -> Profile:
     codes: dict[str, int | bytes] = {"CmisRevision": revision[0] << 4 | revision[1]}
     codes |= {DURATION_FIELDS[n]: duration_code(ns / NS_PER_S) for n, ns in durations.items() if n in DURATION_FIELDS}
     codes |= _thresholds(source, regmap)
+    if any(a.network_path for a in applications):
+        shared = sum(1 << (a.app_sel - 1) for a in applications if a.network_path)
+        codes["NetworkPathApplicationExtension"] = shared  # which bit an AppSel has is not settled
     codes |= {name: _code(registers, name, regmap, name, value) for name, value in registers.items()}
 
     def advertised(name: str) -> int:
@@ -199,7 +203,7 @@ def read_profile(source: Located) -> Profile:
         form_factor=_text(source, "form_factor"),
         revision=revision,
         registers={name: code for name, code in codes.items() if isinstance(code, int)},
-        applications=_advertised_applications(regmap, image),
+        applications=_advertised_applications(regmap, image, applications),
         durations_ns=durations,
         signal_integrity=_signal_integrity(source, regmap),
         behaviour=_behaviour(source),
@@ -300,7 +304,9 @@ def _revision(source: Located) -> tuple[int, int]:
 def _application(source: Located, number: int, row: Any) -> Application:
     if not isinstance(row, Located):
         raise source.error("applications", row, "a list of mappings")
-    row.check_keys(_APPLICATION_KEYS, _APPLICATION_KEYS[:5])
+    row.check_keys((*_APPLICATION_KEYS, _NETWORK_PATH), _APPLICATION_KEYS[:5])
+    if not isinstance(row.get(_NETWORK_PATH, False), bool):
+        raise row.error(_NETWORK_PATH, row[_NETWORK_PATH], "true or false")
     for key in _APPLICATION_KEYS:
         value = row.get(key, 0)
         limit = 15 if key.endswith("lanes") else 255
@@ -316,6 +322,7 @@ def _application(source: Located, number: int, row: Any) -> Application:
         row["media_lanes"],
         lanes_of(row["host_start"]),
         lanes_of(row.get("media_start", 0)),
+        row.get(_NETWORK_PATH, False),
     )
 
 
@@ -425,8 +432,11 @@ def _lay_out_applications(
             blocks[normalized][at : at + 5] = given.pack() + bytes((mask_of(given.media_starts),))
 
 
-def _advertised_applications(regmap: RegisterMap, image: Mapping[int, bytes]) -> tuple[Application, ...]:
+def _advertised_applications(
+    regmap: RegisterMap, image: Mapping[int, bytes], given: tuple[Application, ...]
+) -> tuple[Application, ...]:
     """The applications that the image really advertises: what hosts read is what the module does."""
+    shared = sum(1 << a.app_sel for a in given if a.network_path)
     basic, more = (regmap.field(name) for name in _APPLICATION_FIELDS)
     media = regmap.field("MediaLaneAssignmentOptions")
     lower = image[LOWER][basic.at : basic.at + 32]
@@ -434,7 +444,7 @@ def _advertised_applications(regmap: RegisterMap, image: Mapping[int, bytes]) ->
     if page is None:  # flat memory: no page 01h, so no media options and no additional descriptors
         return parse_applications(lower, b"", bytes(8))
     start = media.at - HALF
-    return parse_applications(lower, page[more.at - HALF : more.at - HALF + 28], page[start : start + 15])
+    return parse_applications(lower, page[more.at - HALF : more.at - HALF + 28], page[start : start + 15], shared)
 
 
 def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:

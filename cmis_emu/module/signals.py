@@ -17,6 +17,7 @@ from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import HostSignal, InputEqualiser
 from cmis_emu.module.flags import Flags
+from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.states import OPERATING, DpState
 from cmis_emu.physics.plant import ModulePlant, Payload, Quantity
@@ -54,6 +55,11 @@ class SignalFrame(Protocol):
 
     def ready(self) -> bool: ...
     def disabled_tx(self) -> int: ...
+
+    network: NetworkPaths | None
+
+    def carriers(self) -> list[DataPath]: ...
+    def carrier_of_host(self, lane: int) -> DataPath | None: ...
     def path_of_media(self, lane: int) -> DataPath | None: ...
     def path_of_host(self, lane: int) -> DataPath | None: ...
     def settle(self) -> None: ...
@@ -165,21 +171,20 @@ class LaneSignals:
 
     def host_lane(self, lane: int) -> HostLane:
         """What host lane `lane` receives from the module (DP-10, AUX-01, AUX-02)."""
-        path = self._frame.path_of_host(lane)
+        path, carrier = self._frame.path_of_host(lane), self._frame.carrier_of_host(lane)
         bit = 1 << (lane - 1)
         control = self._frame.control
-        if (
-            path is None
-            or path.state not in OPERATING
-            or not path.media_lanes
-            or control["OutputDisableRx"].bits() & bit
-        ):
+        if path is None or path.state not in OPERATING or control["OutputDisableRx"].bits() & bit:
             return HostLane(HostOutput.OFF, False)
-        media = path.media_lane_of(lane)
         flipped = bool(control["OutputPolarityFlipRx"].bits() & bit)
+        if self._frame.network is not None and self._frame.network.replaced_rx(lane):
+            return HostLane(HostOutput.SIGNAL, flipped)
+        if carrier is None or carrier.state not in OPERATING or not carrier.media_lanes:
+            return HostLane(HostOutput.OFF, False)
+        media = carrier.media_lane_of(lane)
         if self._rx_status & bit:
             carried = self._plant.rx_payload(self._first + media).inverted
-            place = path.host_lanes_of(media).index(lane)
+            place = carrier.host_lanes_of(media).index(lane)
             inverted = carried[place % len(carried)] if carried else False
             return HostLane(HostOutput.SIGNAL, inverted ^ flipped)
         dark = self._los >> (media - 1) & 1
@@ -195,9 +200,8 @@ class LaneSignals:
         """
         before = self._emitting, self._squelched, self._settled_tx
         ready = self._frame.ready()
-        operating = [p for p in self._frame.paths if ready and p.state in OPERATING]
-        host_ok = mask_of([lane for p in operating for lane in p.host_lanes])
-        media_ok = mask_of([lane for p in operating for lane in p.media_lanes])
+        host_ok = mask_of([n for p in self._frame.paths if ready and p.state in OPERATING for n in p.host_lanes])
+        media_ok = mask_of([n for p in self._frame.carriers() if ready and p.state in OPERATING for n in p.media_lanes])
         powered = mask_of([lane for p in self._frame.paths if ready and is_powered(p) for lane in p.host_lanes])
         tx_los = host_ok & ~self.host_signal
         self._equaliser.work(powered)
@@ -230,11 +234,18 @@ class LaneSignals:
         automatic = ~self._frame.control["AutoSquelchDisableTx"].bits()
         if self._squelch_method == _SQUELCH_NONE:
             return wanted
-        for path in self._frame.paths:
+        for path in self._frame.carriers():
             for lane in path.media_lanes:
-                if tx_los & mask_of(path.host_lanes_of(lane)) and automatic >> (lane - 1) & 1:
+                hosts = path.host_lanes_of(lane)
+                lost = mask_of([n for n in hosts if tx_los >> (n - 1) & 1 and not self._replaced_tx(n)])
+                # What is left of a shared media lane goes on; a lane of one data path needs all its host lanes.
+                gone = lost == mask_of(hosts) if path.application.network_path else bool(lost)
+                if gone and automatic >> (lane - 1) & 1:
                     wanted |= 1 << (lane - 1)
         return wanted
+
+    def _replaced_tx(self, lane: int) -> bool:
+        return self._frame.network is not None and self._frame.network.replaced_tx(lane)
 
     def _update_emission(self, media_ok: int, tx_los: int) -> None:
         """DP-08: which media lanes emit. Disable, forced and auto squelch; quiet outside operation."""
@@ -296,11 +307,12 @@ class LaneSignals:
     def _update_rx_output(self, host_ok: int, unlocked_rx: int) -> None:
         """DP-10, DP-11: OutputStatusRx and the flag of its changes."""
         valid = 0
-        for path in self._frame.paths:
-            for lane in path.host_lanes:
-                media = path.media_lane_of(lane) if path.media_lanes else 0
-                if media and not unlocked_rx >> (media - 1) & 1:
-                    valid |= 1 << (lane - 1)
+        for lane in LANES:
+            carrier = self._frame.carrier_of_host(lane)
+            media = carrier.media_lane_of(lane) if carrier is not None and carrier.media_lanes else 0
+            made_here = self._frame.network is not None and self._frame.network.replaced_rx(lane)
+            if made_here or (media and not unlocked_rx >> (media - 1) & 1):
+                valid |= 1 << (lane - 1)
         valid &= host_ok & ~self._frame.control["OutputDisableRx"].bits()
         cell = self._cells["OutputStatusRx"]
         changed = (valid ^ self._rx_status) & host_ok

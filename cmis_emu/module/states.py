@@ -89,6 +89,19 @@ _DP_TITLES = {
     DpState.INITIALIZED: "DPInitialized",
 }
 
+_TRANSIENT = {
+    DpState.INIT: "Init",
+    DpState.DEINIT: "Deinit",
+    DpState.TX_TURN_ON: "TxTurnOn",
+    DpState.TX_TURN_OFF: "TxTurnOff",
+}
+
+
+def transient_name(state: DpState, kind: str = "DP") -> str:
+    """Name of a transient state, such as 'DPInit'; `kind` is DP or NP."""
+    return kind + _TRANSIENT[state]
+
+
 STEADY = frozenset({DpState.DEACTIVATED, DpState.INITIALIZED, DpState.ACTIVATED})
 
 OPERATING = frozenset({DpState.INITIALIZED, DpState.TX_TURN_ON, DpState.TX_TURN_OFF, DpState.ACTIVATED})
