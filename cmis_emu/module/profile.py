@@ -12,6 +12,7 @@ from typing import Any, Self
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts.application import Application
 from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.registers.field import Field
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
 
 DURATION_BOUNDS_S = (
@@ -132,11 +133,24 @@ class Profile:
         """Number of 8-lane banks (PAGE-09)."""
         return MAX_BANKS.get(int(self.registers.get("BanksSupported", 0)), 1)
 
+    def host_lanes(self, bank: int) -> int:
+        """Host lanes of a bank that the product has; the others are never used."""
+        return max(0, min(8, self.plant.host_lanes - 8 * bank))
+
+    @property
+    def has_mod_sel(self) -> bool:
+        """Does the form factor have a select pin? QSFP and QSFP-DD do, OSFP does not (I2C-01, RST-08)."""
+        return self.form_factor.startswith("QSFP")
+
     def bank_count(self, page: CompiledPage) -> int:
         """Banks of one banked page: lanes, or CDB instances for the message pages (PAGE-09)."""
         if self.regmap.pages[page.number].bank_index == "cdb_instance":
             return int(self.registers.get("CdbInstancesSupported", 0))
         return self.banks
+
+    def multiplier(self, field: Field) -> int:
+        """What multiplies a value beyond the map's scale: the bias multiplier that the product says (MON-01)."""
+        return 1 if field.scaled_by is None else 1 << int(self.registers.get(field.scaled_by, 0))
 
     def duration_code(self, phase: str) -> int:
         """Advertised state_duration code of a transient state such as 'DPInit'."""

@@ -51,7 +51,8 @@ _PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
     "vcc_v": ("VccMon", 1.0),
-    "laser_temperature_c": ("Aux2Mon", 256.0),  # raw counts: what Aux2 means is advertised, not fixed
+    "tec_current_percent": ("Aux1Mon", 327.67),  # raw counts: what an Aux monitor means is advertised, not fixed
+    "laser_temperature_c": ("Aux2Mon", 256.0),
     "tx_power_dbm": ("OpticalPowerTx", None),
     "rx_power_dbm": ("OpticalPowerRx", None),
     "tx_bias_ma": ("LaserBiasTx", 1e-3),
@@ -135,8 +136,9 @@ def read_profile(source: Located) -> Profile:
     durations = _durations(source)
     codes: dict[str, int | bytes] = {"CmisRevision": revision[0] << 4 | revision[1]}
     codes |= {DURATION_FIELDS[n]: duration_code(ns / NS_PER_S) for n, ns in durations.items() if n in DURATION_FIELDS}
-    codes |= _thresholds(source, regmap)
-    codes |= {name: _code(registers, name, regmap, name, value) for name, value in registers.items()}
+    given_codes = {name: _code(registers, name, regmap, name, value) for name, value in registers.items()}
+    codes |= _thresholds(source, regmap, given_codes)
+    codes |= given_codes
 
     def advertised(name: str) -> int:
         code = codes.get(name, 0)
@@ -263,7 +265,7 @@ def _durations(source: Located) -> dict[str, int]:
     return found
 
 
-def _thresholds(source: Located, regmap: RegisterMap) -> dict[str, int | bytes]:
+def _thresholds(source: Located, regmap: RegisterMap, registers: Mapping[str, Any]) -> dict[str, int | bytes]:
     """Codes of page 02h from rows of high alarm, low alarm, high warning, low warning."""
     section = _section(source, "thresholds")
     section.check_keys(_THRESHOLDS)
@@ -276,7 +278,10 @@ def _thresholds(source: Located, regmap: RegisterMap) -> dict[str, int | bytes]:
         for kind, value in zip(_THRESHOLD_ORDER, row, strict=True):
             number = dbm_to_w(value) if factor is None else value * factor
             name = f"{prefix}{kind}Threshold"
-            found[name] = _code(section, key, regmap, name, round(number) if prefix == "Aux2Mon" else number)
+            scaled_by = regmap.field(name).scaled_by
+            if scaled_by is not None:
+                number /= 1 << registers.get(scaled_by, 0)
+            found[name] = _code(section, key, regmap, name, round(number) if prefix.startswith("Aux") else number)
     return found
 
 
@@ -382,7 +387,8 @@ def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:
             expected = f"one of {presets}, or key: value pairs" if presets else "key: value pairs"
             raise section.error(key, value, expected)
         elif int in choices:
-            values[key] = _number(section, key, 1, MAX_LANES, whole=True)
+            least = 0 if key == "media_lanes" else 1  # a copper cable has no light
+            values[key] = _number(section, key, least, MAX_LANES, whole=True)
         else:
             smallest = SMALLEST if key.endswith(_POSITIVE) else -LARGEST
             values[key] = _number(section, key, smallest, LARGEST)

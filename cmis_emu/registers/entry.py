@@ -15,8 +15,8 @@ from cmis_emu.registers.yamlfile import Located
 
 KEYS = (
     "name", "at", "bits", "type", "size", "lanes", "stride", "side", "access", "on_read", "on_write",
-    "masked_by", "endian", "scale", "unit", "enum", "default", "volatile", "needs", "since", "qualified",
-    "conf", "ref", "note",
+    "masked_by", "endian", "scale", "scaled_by", "unit", "enum", "default", "volatile", "needs", "since",
+    "qualified", "conf", "ref", "note",
 )  # fmt: skip
 SIDES = ("host", "media", "app", "instance", "set", "laser")
 SIZED = ("ascii", "bytes", "custom")
@@ -59,6 +59,7 @@ def read_field(entry: Located, page: int) -> Field:
         masked_by=_text(entry, "masked_by", name),
         little=_one_of(entry, "endian", name, ("big", "little")) == "little",
         scale=_scale(entry, name, kind),
+        scaled_by=_text(entry, "scaled_by", name),
         unit=_text(entry, "unit", name),
         enum=_text(entry, "enum", name),
         default=_default(entry, name, kind, width),
