@@ -274,8 +274,8 @@ class Module:
         self.settle()
 
     def set_selected(self, selected: bool) -> None:
-        """ModSelL asserted (I2C-01)."""
-        self._selected = selected
+        """ModSelL asserted, where the form factor has that pin (I2C-01)."""
+        self._selected = selected or not self.profile.has_mod_sel
 
     def fault(self, cause: int) -> None:
         """The module finds a fault in itself and enters ModuleFault (MSM-04, MSM-09)."""
