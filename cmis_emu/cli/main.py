@@ -60,7 +60,7 @@ def profiles(as_json: bool) -> None:
     for row in rows:
         click.echo(
             f"{row['name']:<20} {row['form_factor']:<9} CMIS {row['revision']}  {row['max_power_w']:>5.2f} W  "
-            f"{len(row['applications'])} applications  {row['title']}"
+            f"{len(row['applications'])} application{'s' * (len(row['applications']) != 1):<1}  {row['title']}"
         )
 
 

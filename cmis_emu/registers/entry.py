@@ -134,6 +134,8 @@ def _check(entry: Located, field: Field) -> None:
         raise entry.error("on_write", "trigger on a field that the host cannot write", "RW or WO", field=name)
     if field.masked_by is not None and field.on_read is not OnRead.CLEAR:
         raise entry.error("masked_by", "a mask on a field that no read clears", "on_read: clear", field=name)
+    if field.scaled_by is not None and field.scale is None:
+        raise entry.error("scaled_by", "a multiplier on a field without scale", "the key 'scale'", field=name)
     if field.access is Access.WO and field.default:
         raise entry.error("default", str(field.default), "0, since nothing is stored", field=name)
     if field.little and field.width in range(1, 9):
