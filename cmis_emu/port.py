@@ -27,13 +27,24 @@ MAX_LANES = 32
 
 MODULE_PINS = ("IntL", "ModPrsL")
 
+OSFP_PINS = {
+    "RSTn": ("ResetL", False),
+    "LPWn": ("LPMode", True),
+    "INT": ("IntL", True),
+    "PRSn": ("ModPrsL", False),
+}
+"""OSFP's names of the same signals, and whether their level is the opposite (RST-08). OSFP has no ModSelL."""
+
 
 class EmptyPortError(CmisEmuError):
     """The port holds no module."""
 
 
 class Pins:
-    """The side-band pins of one port as attributes; `True` is the high level (RST-08)."""
+    """The side-band pins of one port as attributes; `True` is the high level (RST-08).
+
+    The names are those of QSFP-DD. `get` and `set` also take those of OSFP: RSTn, LPWn, INT, PRSn.
+    """
 
     __slots__ = ("_levels", "_port")
 
@@ -43,6 +54,9 @@ class Pins:
 
     def get(self, name: str) -> bool:
         """Level of any pin by name. Raises InputError for an unknown one."""
+        if name in OSFP_PINS:
+            name, opposite = OSFP_PINS[name]
+            return self.get(name) is not opposite
         if name == "IntL":
             return self._port.interrupt_level()
         if name == "ModPrsL":
@@ -53,6 +67,9 @@ class Pins:
 
     def set(self, name: str, level: bool) -> None:
         """Drive a host-driven pin. Raises InputError for an unknown or a module-driven one."""
+        if name in OSFP_PINS:
+            name, opposite = OSFP_PINS[name]
+            level = bool(level) is not opposite
         if name not in self._levels:
             expected = f"a pin that the host drives: {', '.join(HOST_PINS)}"
             raise InputError(repr(name), expected, field="pin")

@@ -25,7 +25,7 @@ from cmis_host import (
     lane_mask,
 )
 
-from cmis_emu import Emulator, ManualClock
+from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.layouts.application import Application
 from cmis_emu.module.profile_reader import load_profile, profile_names
 from cmis_emu.physics.plant import Quantity
@@ -595,6 +595,34 @@ def test_only_qsfp_has_a_select_pin(load: Load, name: str) -> None:
     assert host.answers() == name.startswith("osfp")
     emu.ports["1"].pins.ModSelL = False
     assert host.answers()
+
+
+@pytest.mark.rule("RST-08", "MSM-02", "FLG-06")
+def test_osfp_names_of_the_pins(load: Load) -> None:
+    emu, host = load("osfp-800g-dr8")
+    port = emu.ports["1"]
+    emu.clock.advance(1)
+    host.read(0, 8, 1)
+    host.read(0x11, 134, 20)
+    assert [port.pins.get(name) for name in ("RSTn", "LPWn", "INT", "PRSn")] == [True, True, False, False]
+    port.pins.set("LPWn", False)
+    emu.settle()
+    assert host.module_state() == LOW_PWR
+    assert port.pins.LPMode
+    assert port.pins.get("INT")
+    assert not port.pins.IntL
+    port.pins.set("LPWn", True)
+    emu.settle()
+    assert host.module_state() == READY
+    port.pins.set("RSTn", False)
+    emu.clock.advance(0.001)
+    assert not host.answers()
+    assert not port.pins.ResetL
+    for name in ("INT", "PRSn"):
+        with pytest.raises(InputError):
+            port.pins.set(name, True)
+    port.remove()
+    assert port.pins.get("PRSn")
 
 
 # -- flat memory -----------------------------------------------------------------------------------------------
