@@ -347,7 +347,7 @@ class LaneBank:
     def _update_emission(self, media_ok: int, tx_los: int) -> None:
         """DP-08: which media lanes emit. Disable, forced and auto squelch; quiet outside operation."""
         off = self.control["OutputDisableTx"].bits() | self.control["OutputSquelchForceTx"].bits()
-        automatic = ~self.control["AutoSquelchDisableTx"].bits()
+        automatic = ~self.control["AutoSquelchDisableTx"].bits() if self._profile.squelches_tx else 0
         for path in self.paths:
             for lane in path.media_lanes:
                 if tx_los & mask_of(path.host_lanes_of(lane)) and automatic >> (lane - 1) & 1:
