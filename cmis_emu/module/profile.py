@@ -56,6 +56,7 @@ class Behaviour:
 
     config_ms: float = 40.0  # ConfigInProgress lasts this long
     initial_config_status: int = 0  # CFG-06: both 0 and 1 are seen
+    default_app_sel: int = 1  # APP-06: normally the first
     default_explicit_control: int = 0  # APP-06
     flag_latency_ms: float = 100.0  # FLG-02: at most 200
     monitor_period_ms: float = 100.0  # monitors are sampled and held this long
@@ -138,6 +139,11 @@ class Profile:
         return max(0, min(8, self.plant.host_lanes - 8 * bank))
 
     @property
+    def squelches_tx(self) -> bool:
+        """Does a lost host signal quieten the media lane? 01h:155.5-4 says how, or that it does not (DP-08)."""
+        return bool(self.registers.get("SquelchMethodTx", 0))
+
+    @property
     def has_mod_sel(self) -> bool:
         """Does the form factor have a select pin? QSFP and QSFP-DD do, OSFP does not (I2C-01, RST-08)."""
         return self.form_factor.startswith("QSFP")
@@ -168,8 +174,8 @@ class Profile:
 
     @property
     def default_application(self) -> Application | None:
-        """AppSel 1, or none for a module without applications (APP-06)."""
-        return self.application(1)
+        """What runs without a host, or none for a module without applications (APP-06)."""
+        return self.application(self.behaviour.default_app_sel)
 
     def application(self, app_sel: int) -> Application | None:
         """The advertised application, or None (CFG-08.1)."""

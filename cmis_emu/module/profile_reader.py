@@ -76,6 +76,7 @@ _MEDIA_LANES = ("positional", "lowest-free")
 _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "config_ms": (0, 10_000, False),
     "initial_config_status": (0, 1, True),
+    "default_app_sel": (1, 15, True),
     "default_explicit_control": (0, 1, True),
     "flag_latency_ms": (0.001, 200, False),
     "monitor_period_ms": (1, 10_000, False),
@@ -156,16 +157,21 @@ def read_profile(source: Located) -> Profile:
         rx_cdr_bypass=bool(advertised("RxCDRBypassControlSupported")) or not advertised("RxCDRSupported"),
         adaptive_eq=bool(advertised("TxInputAdaptiveEqSupported")),
     )
+    behaviour = _behaviour(source)
+    listed = _advertised_applications(regmap, image)
+    if "behaviour" in source and behaviour.default_app_sel > max(1, len(listed)):
+        expected = f"the number of an application, up to {len(listed)}"
+        raise _section(source, "behaviour").error("default_app_sel", behaviour.default_app_sel, expected)
     return Profile(
         name=_text(source, "profile"),
         title=_text(source, "title"),
         form_factor=_text(source, "form_factor"),
         revision=revision,
         registers={name: code for name, code in codes.items() if isinstance(code, int)},
-        applications=_advertised_applications(regmap, image),
+        applications=listed,
         durations_ns=durations,
         signal_integrity=_signal_integrity(source, regmap),
-        behaviour=_behaviour(source),
+        behaviour=behaviour,
         plant=_record(source, "plant", _section(source, "plant"), PlantParameters),
         regmap=regmap,
         compiled=compiled,
