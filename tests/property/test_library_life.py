@@ -129,7 +129,8 @@ def test_a_long_life_of_every_product(name: str, seed: int) -> None:
         emu.clock.advance(1)
         emu.ports["1"].pins.power = True
         emu.settle()
-        default = load_profile(name).applications[0]
+        default = load_profile(name).default_application
+        assert default is not None
         for bank in emu.ports["1"].module.banks:
             assert [path.host_lanes[0] for path in bank.paths] == list(default.host_starts)
             assert {path.state.title for path in bank.paths} == {"DPActivated"}

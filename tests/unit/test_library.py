@@ -19,6 +19,7 @@ from cmis_host import (
     LOW_PWR,
     OUTPUT_DISABLE_TX,
     READY,
+    SQUELCH_FORCE_TX,
     SUCCESS,
     Host,
     dp_config,
@@ -37,6 +38,8 @@ APPLICATIONS = [(name, app) for name in PAGED for app in load_profile(name).appl
 LANES = range(1, 9)
 TWO_BANKS = "osfpxd-1600g-2xdr8"
 SINGLE_LANE = "qsfp28-100g-dr1"
+COPPER = "osfp-800g-aec"
+OPTICAL = [name for name in PAGED if name != COPPER]
 
 
 @pytest.fixture
@@ -61,6 +64,11 @@ Load = Callable[[str], tuple[Emulator, Host]]
 def banks(host: Host) -> range:
     """The banks that 01h:142 promises."""
     return range(1 << (host.byte(1, 142) & 3))
+
+
+def default(name: str) -> Application:
+    """The application that runs without a host: AppSel 1, but for one product that follows a real one (APP-06)."""
+    return load_profile(name).applications[6 if name == COPPER else 0]
 
 
 def default_lanes(app: Application) -> list[int]:
@@ -95,6 +103,7 @@ def test_the_library_has_the_products_that_the_design_names() -> None:
         "osfp-800g-2xfr4",
         "qsfp28-100g-dr1",
         TWO_BANKS,
+        COPPER,
     }
     assert known <= set(NAMES)
     assert {load_profile(name).revision for name in NAMES} == {(4, 0), (5, 0), (5, 1), (5, 2), (5, 3)}
@@ -154,7 +163,7 @@ def test_consumption_stays_within_the_maximum(load: Load, name: str) -> None:
 @pytest.mark.rule("MSM-05", "APP-06", "APP-07", "RST-04")
 @pytest.mark.parametrize("name", PAGED)
 def test_a_module_comes_up_by_itself(name: str) -> None:
-    app = load_profile(name).applications[0]
+    app = default(name)
     lanes = default_lanes(app)
     with Emulator.load(name, clock=ManualClock(), seed=1) as emu:
         host = Host(emu.smbus(1))
@@ -166,7 +175,7 @@ def test_a_module_comes_up_by_itself(name: str) -> None:
             assert host.states(bank) == [ACTIVATED if lane in lanes else DEACTIVATED for lane in LANES]
             ids = {lane: (lane - 1) // app.host_lanes * app.host_lanes for lane in lanes}
             explicit = name == "qsfpdd-400g-lr4"
-            expected = [dp_config(1, ids[lane], explicit) if lane in lanes else 0 for lane in LANES]
+            expected = [dp_config(app.app_sel, ids[lane], explicit) if lane in lanes else 0 for lane in LANES]
             assert host.active(bank) == expected
             assert list(host.read(0x10, 145, 8, bank)) == expected
 
@@ -176,7 +185,7 @@ def test_a_module_comes_up_by_itself(name: str) -> None:
 def test_outputs_of_a_module_at_rest(load: Load, name: str) -> None:
     emu, host = load(name)
     emu.clock.advance(1)
-    app = load_profile(name).applications[0]
+    app = default(name)
     lanes = default_lanes(app)
     media = [lane for start in app.media_starts for lane in range(start, start + app.media_lanes)]
     since_5 = host.byte(0, 1) >= 0x50  # section 15: absent in 4.0, reads 0
@@ -213,10 +222,12 @@ def test_readings_lie_within_their_own_limits(load: Load, name: str) -> None:
         for bit, at, limits in LANE_MONITORS:
             values = words(host.read(0x11, at, 16, bank))
             high_alarm, low_alarm, high_warning, low_warning = words(host.read(2, limits, 8))
-            assert there >> bit & 1
-            assert low_alarm <= low_warning < high_warning <= high_alarm, at
+            assert (there >> bit & 1) == (name in OPTICAL)
+            if name in OPTICAL:
+                assert low_alarm <= low_warning < high_warning <= high_alarm, at
             for lane, value in enumerate(values, 1):
-                assert low_warning < value < high_warning if lane in media else value == 0, (bank, at, lane)
+                there_too = lane in media and name in OPTICAL
+                assert low_warning < value < high_warning if there_too else value == 0, (bank, at, lane)
 
 
 @pytest.mark.rule("FLG-10", "FLG-11", "FLG-12")
@@ -289,7 +300,7 @@ def test_advertised_durations_hold(load: Load, name: str) -> None:
 
 
 @pytest.mark.rule("DP-08", "DP-11")
-@pytest.mark.parametrize("name", PAGED)
+@pytest.mark.parametrize("name", OPTICAL)
 def test_light_is_there_when_the_data_path_is_activated(load: Load, name: str) -> None:
     emu, host = load(name)
     emu.clock.advance(1)
@@ -348,7 +359,9 @@ def configure(emu: Emulator, host: Host, wanted: list[tuple[Application, int]], 
 
 
 def lit(host: Host, bank: int) -> list[int]:
-    """Media lanes that shine."""
+    """Media lanes that shine; by the output status where no monitor tells."""
+    if not host.byte(1, 160) & 2:
+        return [lane for lane in LANES if host.output_tx(bank) >> (lane - 1) & 1]
     return [lane for lane, power in enumerate(words(host.read(0x11, 154, 16, bank)), 1) if power]
 
 
@@ -381,6 +394,7 @@ def test_every_application_on_every_start(load: Load, name: str, app: Applicatio
         ("osfp-800g-2xfr4", [(8, 1), (3, 2), (5, 3), (1, 5)]),
         ("osfp-800g-2xfr4-lpo", [(2, 1), (1, 5), (1, 6), (1, 8)]),
         (TWO_BANKS, [(4, 1), (5, 5), (6, 6), (5, 8)]),
+        (COPPER, [(1, 1), (2, 2), (3, 3), (6, 5)]),
     ],
 )
 def test_different_applications_side_by_side(load: Load, name: str, mixture: list[tuple[int, int]]) -> None:
@@ -553,7 +567,7 @@ def test_each_host_lane_feeds_the_one_media_lane(load: Load, lane: int) -> None:
 
 
 @pytest.mark.rule("MON-01", "HOST-07")
-@pytest.mark.parametrize("name", PAGED)
+@pytest.mark.parametrize("name", OPTICAL)
 def test_bias_and_its_limits_carry_the_multiplier(load: Load, name: str) -> None:
     """What a host computes (2 uA times 1, 2 or 4) is the current that flows."""
     emu, host = load(name)
@@ -582,6 +596,33 @@ def test_a_bias_limit_set_by_the_vendor_is_taken_in_ampere(load: Load) -> None:
     assert host.byte(0x11, 145) == 0xFF
     module.set("LaserBiasTx", 0.1, lane=2)
     assert module.peek(0x11, 170, 4)[2:] != b"\0\0"
+
+
+# -- an active copper cable ------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("APP-06", "MON-02")
+def test_the_active_copper_cable_starts_with_its_seventh_application(load: Load) -> None:
+    _, host = load(COPPER)
+    assert host.active() == [0x70] * 8
+    assert host.read(0x11, 154, 48) == bytes(48)
+    assert host.read(2, 176, 24) == bytes(24)
+
+
+@pytest.mark.rule("AUX-01", "DP-08")
+def test_a_module_without_squelch_keeps_its_output(load: Load) -> None:
+    """01h:155.5-4 = 0: a lost host signal is a flag and nothing more."""
+    emu, host = load(COPPER)
+    emu.clock.advance(1)
+    host.read(0x11, 134, 20)
+    assert host.byte(1, 155) >> 4 & 3 == 0
+    emu.ports["1"].set_host_signal(3, False)
+    emu.clock.advance(1)
+    assert host.byte(0x11, 136) == 0x04
+    assert host.output_tx() == 0xFF
+    host.control(SQUELCH_FORCE_TX, 0x04)
+    emu.settle()
+    assert host.output_tx() == 0xFB
 
 
 # -- pins ------------------------------------------------------------------------------------------------------

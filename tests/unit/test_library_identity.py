@@ -153,6 +153,21 @@ def test_identity_of_the_active_optical_cable(module: Open) -> None:
         assert host.byte(0, 127) == page
 
 
+@pytest.mark.rule("ID-09", "MON-02", "APP-03")
+def test_identity_of_the_active_electrical_cable(module: Open) -> None:
+    host = module("osfp-800g-aec")
+    check(host, 0, {0: 0x19, 1: 0x51, 85: 0x04})
+    check(host, 0, {128: 0x19, 200: 0xA0, 201: 0x30, 202: 0x0F, 203: 0x23, 210: 0x00, 211: 0x02, 212: 0x0C})
+    check(host, 1, {160: 0x00})
+    rows = descriptors(host)
+    assert rows[:4] == ["4B 04 11 FF", "4C 04 11 FF", "4D 04 22 55", "4E 04 22 55"]
+    assert rows[4:] == ["4F 04 44 11", "50 04 44 11", "51 04 88 01", "52 04 88 01"]
+    assert options(host, 8) == "FF FF 55 55 11 11 01 01"
+    assert host.active() == [0x70] * 8  # ID-13
+    assert host.read(0x10, 162, 12).hex() == "55555555" + "00000000" + "11111111"
+    assert host.read(1, 132, 5) == bytes(5)  # the length stands on page 00h
+
+
 @pytest.mark.rule("ID-10", "MSM-10")
 def test_identity_of_the_loopback_plug(module: Open) -> None:
     host = module("qsfpdd-400g-loopback")
@@ -213,7 +228,7 @@ def test_revisions_of_the_library(module: Open, name: str) -> None:
     """4.0 as many shipping LR4, 5.0 and 5.1 as 800G modules, 5.3 for the newest: a host meets them all."""
     host = module(name)
     expected = {"qsfpdd-400g-lr4": 0x40, "osfp-800g-2xfr4": 0x50, "osfpxd-1600g-2xdr8": 0x53}
-    expected |= {"osfp-800g-dr8": 0x51, "osfp-800g-2xfr4-lpo": 0x51}
+    expected |= {"osfp-800g-dr8": 0x51, "osfp-800g-2xfr4-lpo": 0x51, "osfp-800g-aec": 0x51}
     found = host.byte(0, 1)
     assert found == expected.get(name, 0x52)
     if load_profile(name).flat:
@@ -344,6 +359,16 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             "two fibre pairs of four wavelengths, as the retimed 2xFR4": tuple(
                 (0x11, at) for at in (*range(241, 248), *range(249, 256))
             ),
+        },
+    ),
+    "osfp-800g-aec": (
+        "800g-aec-osfp-credo-fboss",
+        {
+            FAST_BUS: ((-1, 2),),
+            NO_VDM: ((1, 142),),
+            POLARITY: ((1, 155), (1, 156)),
+            NO_CDB: ((1, 163), (1, 164)),
+            END: UNUSED[1:],
         },
     ),
     "qsfpdd-400g-dac": (
