@@ -264,6 +264,69 @@ def test_no_flag_comes_while_a_module_powers_up(name: str) -> None:
             assert host.read(0x11, 139, 8, bank) == bytes(8)  # Tx power and bias
 
 
+@pytest.mark.rule("FLG-09", "FLG-10", "FLG-12")
+@pytest.mark.parametrize("name", OPTICAL)
+def test_what_leaves_its_limits_is_flagged(load: Load, name: str) -> None:
+    """A fan fails on a hot day: cooled or not, whatever a host sees beyond a limit has its flag by then."""
+    emu, host = load(name)
+    emu.clock.advance(1)
+    media = [lane for lane in LANES if not host.byte(0, 210) >> (lane - 1) & 1]
+    limits = {at: words(host.read(2, at, 8)) for _, _, at in LANE_MONITORS}
+    hot, _, warm, _ = words(host.read(2, 128, 8), signed=True)
+    flags = {bank: bytearray(20) for bank in banks(host)}
+    emu.ports["1"].module.plant.set_environment(ambient_c=45, airflow=0.1)
+    warned = False
+    for _ in range(400):
+        emu.clock.advance(1)
+        if host.module_state() != READY:  # it protects itself
+            assert warned
+            return
+        (temperature,) = words(host.read(0, 14, 2), signed=True)
+        found = host.byte(0, 9)
+        warned |= bool(found & 4)
+        assert found & 1 or temperature <= hot
+        assert found & 4 or temperature <= warm
+        for bank, seen in flags.items():
+            readings = host.read(0x11, 154, 48, bank)
+            for index, value in enumerate(host.read(0x11, 134, 20, bank)):
+                seen[index] |= value
+            for kind, first in enumerate((5, 9, 15)):  # bytes 139, 143, 149: high alarm, low alarm, high, low warning
+                high_alarm, low_alarm, high, low = limits[LANE_MONITORS[kind][2]]
+                for lane in media:
+                    value = words(readings[16 * kind + 2 * lane - 2 : 16 * kind + 2 * lane])[0]
+                    for step, beyond in enumerate((value > high_alarm, value < low_alarm, value > high, value < low)):
+                        assert not beyond or seen[first + step] >> (lane - 1) & 1, (bank, first + step, lane)
+
+
+@pytest.mark.rule("FLG-08", "FLG-09")
+@pytest.mark.parametrize("name", OPTICAL)
+def test_loss_of_signal_comes_after_the_low_alarm(load: Load, name: str) -> None:
+    """As the loss of the loop grows: low alarm first, LOS at -15 dBm or more, and back with hysteresis."""
+    emu, host = load(name)
+    emu.clock.advance(1)
+    loop, bit = emu.fibres["loop"], 0x01
+    host.read(0x11, 134, 20)
+    alarm = words(host.read(2, 194, 2))[0]
+
+    def lost() -> bool:
+        host.read(0x11, 134, 20)
+        emu.clock.advance(0.3)
+        return bool(host.byte(0x11, 147) & bit)
+
+    assert not lost()
+    while not lost():
+        loop.loss_db += 0.25
+        emu.clock.advance(0.3)
+    at_loss = loop.loss_db
+    lost_at = words(host.read(0x11, 186, 2))[0]
+    assert 10 ** (-15 / 10) * 1e4 * 0.97 < lost_at < alarm  # 0.1 uW
+    assert host.byte(0x11, 150) & bit  # Rx power low alarm
+    while lost():
+        loop.loss_db -= 0.25
+        emu.clock.advance(0.3)
+    assert at_loss - loop.loss_db >= 0.5
+
+
 @pytest.mark.rule("MSM-07", "MSM-12", "DP-12")
 @pytest.mark.parametrize("name", PAGED)
 def test_advertised_durations_hold(load: Load, name: str) -> None:
