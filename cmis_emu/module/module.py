@@ -289,6 +289,7 @@ class Module:
     def close(self) -> None:
         """Unplugged: stop every timer and state machine."""
         self._managed = False
+        self.plant.on_change.clear()  # what the plant still does wakes no controller
         if self._reset_timer is not None:
             self._reset_timer.cancel()
         for bank in self.banks:

@@ -518,6 +518,47 @@ def test_a_module_comes_back_from_reset_as_it_was(load: Load, name: str) -> None
     assert host.byte(0, 3) >> 1 & 7 == READY
 
 
+@pytest.mark.rule("RST-08", "PAGE-07")
+def test_one_cage_takes_the_whole_library_in_turn(load: Load) -> None:
+    """Hot plug between products of any shape; each comes up as if it had been there from the start."""
+    emu, host = load("qsfpdd-400g-dr4")
+    port = emu.ports["1"]
+    for name in (*NAMES, *reversed(NAMES)):
+        port.insert(name)
+        emu.settle()
+        assert host.byte(0, 3) >> 1 & 7 == READY, name
+        assert host.byte(0, 0) == load_profile(name).registers["SFF8024Identifier"]
+        if name in OPTICAL:
+            emu.clock.advance(1)
+            assert all(len(lit(host, bank)) == 8 - host.byte(0, 210).bit_count() for bank in banks(host)), name
+    port.remove()
+    assert not host.answers()
+    assert emu.clock.pending() == []
+
+
+@pytest.mark.rule("MON-05", "FLG-08")
+@pytest.mark.parametrize(("far", "lanes"), [(SINGLE_LANE, 1), ("osfp-800g-dr8", 4), (TWO_BANKS, 4)])
+def test_modules_of_different_width_share_the_lanes_that_both_have(far: str, lanes: int) -> None:
+    testbed = {
+        "version": 1,
+        "ports": {"a": {"profile": "qsfpdd-400g-dr4", "bus": 1}, "b": {"profile": far, "bus": 2}},
+        "fibres": {"a-b": {"from": "a", "to": "b"}},
+    }
+    with Emulator.load(testbed, clock=ManualClock(), seed=1) as emu:
+        emu.settle()
+        emu.clock.advance(1)
+        near, other = Host(emu.smbus(1)), Host(emu.smbus(2))
+        shared = (1 << lanes) - 1
+        for host, there in ((near, 0x0F), (other, 0xFF & ~other.byte(0, 210))):
+            host.read(0x11, 134, 20)
+            emu.clock.advance(1)
+            assert host.byte(0x11, 147) == there & ~shared
+            received = words(host.read(0x11, 186, 16))
+            assert [power > 0 for power in received] == [n < lanes for n in range(8)]
+        if far == TWO_BANKS:
+            assert other.byte(0x11, 147, bank=1) == 0xFF
+
+
 # -- two banks ------------------------------------------------------------------------------------------------
 
 
