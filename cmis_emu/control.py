@@ -120,7 +120,7 @@ class ControlServer:
         compiled = {f.name for f in module.profile.compiled.pages[number].fields}
         rows = [
             {"name": d.name, "lane": d.lane, "value": d.value, "text": d.text}
-            for d in decode_page(regmap.pages[number], data, regmap.enums)
+            for d in decode_page(regmap.pages[number], data, regmap.enums, module.view.multiplier)
             if d.name in compiled
         ]
         return {"data": data.hex(), "fields": rows, "title": regmap.pages[number].title}

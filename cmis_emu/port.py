@@ -40,7 +40,10 @@ class EmptyPortError(CmisEmuError):
 
 
 class Pins:
-    """The side-band pins of one port as attributes; `True` is the high level (RST-08)."""
+    """The side-band pins of one port as attributes; `True` is the high level (RST-08).
+
+    The names are those of QSFP-DD. `get` and `set` also take those of OSFP: RSTn, LPWn, INT, PRSn.
+    """
 
     __slots__ = ("_levels", "_port")
 
@@ -220,7 +223,7 @@ class Port:
             self.occupant = module
             self.target.device = module
             module.memory.on_reset = self.target.reset
-            module.set_selected(not self.pins.ModSelL or not product.has_mod_sel)
+            module.set_selected(not self.pins.ModSelL)
             module.set_lp_mode(self.pins.LPMode)
             module.set_reset_pin(not self.pins.ResetL)
             for number in range(8 * len(module.banks)):
@@ -293,7 +296,7 @@ class Port:
             apply = {
                 "ResetL": lambda: module.set_reset_pin(not level),
                 "LPMode": lambda: module.set_lp_mode(level),
-                "ModSelL": lambda: module.set_selected(not level or not module.profile.has_mod_sel),
+                "ModSelL": lambda: module.set_selected(not level),
                 "power": lambda: module.set_power(level),
             }
             apply[name]()

@@ -60,8 +60,8 @@ def profiles(as_json: bool) -> None:
         return
     for row in rows:
         click.echo(
-            f"{row['name']:<20} {row['form_factor']:<9} CMIS {row['revision']}  {row['max_power_w']:>5.1f} W  "
-            f"{len(row['applications'])} applications  {row['title']}"
+            f"{row['name']:<20} {row['form_factor']:<9} CMIS {row['revision']}  {row['max_power_w']:>5.2f} W  "
+            f"{len(row['applications'])} application{'s' * (len(row['applications']) != 1):<1}  {row['title']}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import click
 
 from cmis_emu.cli import running
 from cmis_emu.errors import InputError
-from cmis_emu.registers.dump import read_dump
+from cmis_emu.registers.dump import Pages, read_dump
 from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.regmap import page_name, page_number
-from cmis_emu.registers.view import decode_page
+from cmis_emu.registers.view import View, decode_page
 
 
 def show_page(port: str, page: str, bank: int, raw: bool, as_json: bool, attach: str | None) -> None:
@@ -43,6 +44,17 @@ def show_page(port: str, page: str, bank: int, raw: bool, as_json: bool, attach:
             click.echo(f"  {row['name'] + lane:<52} {row['text']}")
 
 
+def _of_dump(pages: Pages, page: int, bank: int, offset: int, length: int) -> bytes:
+    """Bytes of a page of the dump; zeros for a page that it lacks."""
+    start = offset if page == LOWER else offset - 128
+    return pages.get((page, bank), bytes(128))[start : start + length]
+
+
+def _refuse(page: int, bank: int, offset: int, data: bytes) -> None:
+    """A dump is not written."""
+    raise AssertionError((page, bank, offset, data))
+
+
 def _from_dump(path: Path, number: int, bank: int) -> dict[str, Any]:
     pages = read_dump(path)
     if (number, bank) not in pages:
@@ -52,6 +64,7 @@ def _from_dump(path: Path, number: int, bank: int) -> dict[str, Any]:
     if number not in regmap.pages:
         raise InputError(f"page {page_name(number)}", "a page that the register maps know", field="--page")
     data = pages[number, bank]
+    view = View(regmap, partial(_of_dump, pages), _refuse)
     rows = [
         {
             "name": d.name,
@@ -59,6 +72,6 @@ def _from_dump(path: Path, number: int, bank: int) -> dict[str, Any]:
             "value": d.value if not isinstance(d.value, bytes) else d.value.hex(" "),
             "text": d.text,
         }
-        for d in decode_page(regmap.pages[number], data, regmap.enums)
+        for d in decode_page(regmap.pages[number], data, regmap.enums, view.multiplier)
     ]
     return {"data": data.hex(), "fields": rows, "title": regmap.pages[number].title}

@@ -138,6 +138,7 @@ class ControlSets:
     def __init__(self, memory: Memory, profile: Profile, owner: LaneOwner, bank: int) -> None:
         self._profile = profile
         self._owner = owner
+        self._host_lanes = profile.host_lanes(bank)
         self.staged = [ControlSet(memory, f"SCS{index}", bank) for index in (0, 1)]
         self.active = ControlSet(memory, "ACS", bank)
         self.status = memory.cell("ConfigStatusLane", bank)
@@ -175,11 +176,12 @@ class ControlSets:
                 if each.implemented:
                     each.copy_config(lane, app_sel, path_id, explicit)
                 for name in each.offered:
-                    each.settings[name].set(self._default_setting(name), lane)
+                    each.settings[name].set(self._default_setting(name, lane), lane)
             self.status.set(self._profile.behaviour.initial_config_status, lane)
 
-    def _default_setting(self, name: str) -> int:
-        return self._profile.signal_integrity.get(name, 0)
+    def _default_setting(self, name: str, lane: int) -> int:
+        """The application's default; 0 for a host lane that the product lacks."""
+        return self._profile.signal_integrity.get(name, 0) if lane <= self._host_lanes else 0
 
     def freeze(self) -> None:
         """Module fault: what is under way ends nowhere, and triggers have no effect until a reset (MSM-09)."""
@@ -379,7 +381,9 @@ class ControlSets:
             for name in _SETTINGS[change.trigger]:
                 # ExplicitControl 0: the application's defaults; a recall is taken in any case (CFG-05).
                 staged = request.explicit or name == RECALL
-                self.active.settings[name].set(request.settings[name] if staged else self._default_setting(name), lane)
+                self.active.settings[name].set(
+                    request.settings[name] if staged else self._default_setting(name, lane), lane
+                )
         self._owner.rebuild(pending=change.lanes if change.pending else ())
         if not change.pending:
             self._owner.committed(change.lanes)  # in place; otherwise at the next DPInit

@@ -289,8 +289,8 @@ class Module:
         self.settle()
 
     def set_selected(self, selected: bool) -> None:
-        """ModSelL asserted (I2C-01)."""
-        self._selected = selected
+        """ModSelL asserted, where the form factor has that pin (I2C-01)."""
+        self._selected = selected or not self.profile.has_mod_sel
 
     def fault(self, cause: int) -> None:
         """The module finds a fault in itself and enters ModuleFault (MSM-04, MSM-09)."""
@@ -304,6 +304,7 @@ class Module:
     def close(self) -> None:
         """Unplugged: stop every timer and state machine."""
         self._managed = False
+        self.plant.on_change.clear()  # what the plant still does wakes no controller
         if self._reset_timer is not None:
             self._reset_timer.cancel()
         for bank in self.banks:

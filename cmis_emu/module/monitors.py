@@ -20,6 +20,7 @@ from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.states import OPERATING, MsmState
 from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.registers.field import Field
 from cmis_emu.registers.memory import Cell, Memory
 
 KINDS = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
@@ -108,7 +109,7 @@ class Monitors:
         self._writers: list[Callable[[int, int], None]] = []
         self._bind_module(memory, profile)
         for bank in banks:
-            self._bind_bank(memory, bank)
+            self._bind_bank(memory, bank, profile.multiplier)
         memory.lower.live = self
         for bank in banks:
             memory.page(0x11, bank.bank).live = self
@@ -149,12 +150,12 @@ class Monitors:
         for channel in self._channels:
             self._writers.append(partial(self._write_module, channel))
 
-    def _bind_bank(self, memory: Memory, bank: LaneBank) -> None:
+    def _bind_bank(self, memory: Memory, bank: LaneBank, multiplier: Callable[[Field], int]) -> None:
         for value, flag_name, threshold_name, quantity in _LANE_CHANNELS:
             cell = memory.cell(value, bank.bank)
             if not cell.implemented:
                 continue
-            lsb = cell.field.scale or 1.0
+            lsb = (cell.field.scale or 1.0) * multiplier(cell.field)
             alarms = _Alarms(tuple(memory.cell(flag_name.format(f"{kind}Flag"), bank.bank) for kind in KINDS))
             thresholds = tuple(memory.cell(f"{threshold_name}{kind}Threshold") for kind in KINDS)
             rule = partial(self._rx if quantity is Quantity.RX_POWER else self._tx, bank)

@@ -14,6 +14,7 @@ from cmis_emu.layouts.application import Application
 from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.module.timing import LatencyParameters
 from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.registers.field import Field
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
 
 DURATION_BOUNDS_S = (
@@ -61,6 +62,7 @@ class Behaviour:
 
     config_ms: float = 40.0  # ConfigInProgress lasts this long
     initial_config_status: int = 0  # CFG-06: both 0 and 1 are seen
+    default_app_sel: int = 1  # APP-06: normally the first
     default_explicit_control: int = 0  # APP-06
     flag_latency_ms: float = 100.0  # FLG-02: at most 200
     monitor_period_ms: float = 100.0  # monitors are sampled and held this long
@@ -138,20 +140,28 @@ class Profile:
         return bool(self.registers.get("MemoryModel", 0))
 
     @property
-    def has_mod_sel(self) -> bool:
-        """True for form factors with a ModSelL pin: the QSFP family (I2C-01)."""
-        return self.form_factor.startswith("QSFP")
-
-    @property
     def banks(self) -> int:
         """Number of 8-lane banks (PAGE-09)."""
         return MAX_BANKS.get(int(self.registers.get("BanksSupported", 0)), 1)
+
+    def host_lanes(self, bank: int) -> int:
+        """Host lanes of a bank that the product has; the others are never used."""
+        return max(0, min(8, self.plant.host_lanes - 8 * bank))
+
+    @property
+    def has_mod_sel(self) -> bool:
+        """Does the form factor have a select pin? QSFP and QSFP-DD do, OSFP does not (I2C-01, RST-08)."""
+        return self.form_factor.startswith("QSFP")
 
     def bank_count(self, page: CompiledPage) -> int:
         """Banks of one banked page: lanes, or CDB instances for the message pages (PAGE-09)."""
         if self.regmap.pages[page.number].bank_index == "cdb_instance":
             return int(self.registers.get("CdbInstancesSupported", 0))
         return self.banks
+
+    def multiplier(self, field: Field) -> int:
+        """What multiplies a value beyond the map's scale: the bias multiplier that the product says (MON-01)."""
+        return 1 if field.scaled_by is None else 1 << int(self.registers.get(field.scaled_by, 0))
 
     def duration_code(self, phase: str) -> int:
         """Advertised state_duration code of a transient state such as 'DPInit'."""
@@ -169,8 +179,8 @@ class Profile:
 
     @property
     def default_application(self) -> Application | None:
-        """AppSel 1, or none for a module without applications (APP-06)."""
-        return self.application(1)
+        """What runs without a host, or none for a module without applications (APP-06)."""
+        return self.application(self.behaviour.default_app_sel)
 
     def application(self, app_sel: int) -> Application | None:
         """The advertised application, or None (CFG-08.1)."""

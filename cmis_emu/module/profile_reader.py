@@ -57,7 +57,8 @@ _PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
     "vcc_v": ("VccMon", 1.0),
-    "laser_temperature_c": ("Aux2Mon", 256.0),  # raw counts: what Aux2 means is advertised, not fixed
+    "tec_current_percent": ("Aux1Mon", 327.67),  # raw counts: what an Aux monitor means is advertised, not fixed
+    "laser_temperature_c": ("Aux2Mon", 256.0),
     "tx_power_dbm": ("OpticalPowerTx", None),
     "rx_power_dbm": ("OpticalPowerRx", None),
     "tx_bias_ma": ("LaserBiasTx", 1e-3),
@@ -81,6 +82,7 @@ _MEDIA_LANES = ("positional", "lowest-free")
 _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "config_ms": (0, 10_000, False),
     "initial_config_status": (0, 1, True),
+    "default_app_sel": (1, 15, True),
     "default_explicit_control": (0, 1, True),
     "flag_latency_ms": (0.001, 200, False),
     "monitor_period_ms": (1, 10_000, False),
@@ -175,11 +177,12 @@ def read_profile(source: Located) -> Profile:
     durations = _durations(source)
     codes: dict[str, int | bytes] = {"CmisRevision": revision[0] << 4 | revision[1]}
     codes |= {DURATION_FIELDS[n]: duration_code(ns / NS_PER_S) for n, ns in durations.items() if n in DURATION_FIELDS}
-    codes |= _thresholds(source, regmap)
+    given_codes = {name: _code(registers, name, regmap, name, value) for name, value in registers.items()}
+    codes |= _thresholds(source, regmap, given_codes)
     if any(a.network_path for a in applications):
         shared = sum(1 << (a.app_sel - 1) for a in applications if a.network_path)
         codes["NetworkPathApplicationExtension"] = shared  # which bit an AppSel has is not settled
-    codes |= {name: _code(registers, name, regmap, name, value) for name, value in registers.items()}
+    codes |= given_codes
 
     def advertised(name: str) -> int:
         code = codes.get(name, 0)
@@ -197,16 +200,21 @@ def read_profile(source: Located) -> Profile:
         rx_cdr_bypass=bool(advertised("RxCDRBypassControlSupported")) or not advertised("RxCDRSupported"),
         adaptive_eq=bool(advertised("TxInputAdaptiveEqSupported")),
     )
+    behaviour = _behaviour(source)
+    listed = _advertised_applications(regmap, image, applications)
+    if "behaviour" in source and behaviour.default_app_sel > max(1, len(listed)):
+        expected = f"the number of an application, up to {len(listed)}"
+        raise _section(source, "behaviour").error("default_app_sel", behaviour.default_app_sel, expected)
     return Profile(
         name=_text(source, "profile"),
         title=_text(source, "title"),
         form_factor=_text(source, "form_factor"),
         revision=revision,
         registers={name: code for name, code in codes.items() if isinstance(code, int)},
-        applications=_advertised_applications(regmap, image, applications),
+        applications=listed,
         durations_ns=durations,
         signal_integrity=_signal_integrity(source, regmap),
-        behaviour=_behaviour(source),
+        behaviour=behaviour,
         password=_password(source, regmap),
         latency=_latency(source),
         plant=_record(source, "plant", _section(source, "plant"), PlantParameters),
@@ -340,7 +348,7 @@ def _durations(source: Located) -> dict[str, int]:
     return found
 
 
-def _thresholds(source: Located, regmap: RegisterMap) -> dict[str, int | bytes]:
+def _thresholds(source: Located, regmap: RegisterMap, registers: Mapping[str, Any]) -> dict[str, int | bytes]:
     """Codes of page 02h from rows of high alarm, low alarm, high warning, low warning."""
     section = _section(source, "thresholds")
     section.check_keys(_THRESHOLDS)
@@ -353,7 +361,10 @@ def _thresholds(source: Located, regmap: RegisterMap) -> dict[str, int | bytes]:
         for kind, value in zip(_THRESHOLD_ORDER, row, strict=True):
             number = dbm_to_w(value) if factor is None else value * factor
             name = f"{prefix}{kind}Threshold"
-            found[name] = _code(section, key, regmap, name, round(number) if prefix == "Aux2Mon" else number)
+            scaled_by = regmap.field(name).scaled_by
+            if scaled_by is not None:
+                number /= 1 << registers.get(scaled_by, 0)
+            found[name] = _code(section, key, regmap, name, round(number) if prefix.startswith("Aux") else number)
     return found
 
 
@@ -466,7 +477,8 @@ def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:
             expected = f"one of {presets}, or key: value pairs" if presets else "key: value pairs"
             raise section.error(key, value, expected)
         elif int in choices:
-            values[key] = _number(section, key, 1, MAX_LANES, whole=True)
+            least = 0 if key == "media_lanes" else 1  # a copper cable has no light
+            values[key] = _number(section, key, least, MAX_LANES, whole=True)
         else:
             smallest = SMALLEST if key.endswith(_POSITIVE) else -LARGEST
             values[key] = _number(section, key, smallest, LARGEST)

@@ -89,6 +89,7 @@ class PlantParameters:
 
     host_lanes: int = 8
     media_lanes: int = 4
+    lanes_per_laser: int = 1  # silicon photonics: one laser feeds two lanes
     laser: LaserParameters = EML_1310
     tec: TecParameters | None = field(default_factory=TecParameters)
     thermal: ThermalParameters = field(default_factory=ThermalParameters)
@@ -242,13 +243,22 @@ class ModulePlant:
         self._lanes = [
             _Lane(
                 nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
-                1 + parameters.bias_spread * spread(seed, 200 + lane),
+                1 + parameters.bias_spread * spread(seed, 200 + self._laser_of(lane)),
             )
             for lane in range(1, parameters.media_lanes + 1)
         ]
         ambient = self._environment.ambient_c
         self._laser_start = (clock.now_ns, ambient, ambient)  # when, laser and case temperature then
         self._thermal = self._segment(clock.now_ns, ambient, ambient)
+
+    def _laser_of(self, lane: int) -> int:
+        """The first lane that the laser of `lane` feeds."""
+        return lane - (lane - 1) % self.parameters.lanes_per_laser
+
+    def _sharing(self, lane: int) -> tuple[int, ...]:
+        """The lanes that the laser of `lane` feeds."""
+        first = self._laser_of(lane)
+        return tuple(range(first, min(first + self.parameters.lanes_per_laser, len(self._lanes) + 1)))
 
     # -- inputs of the module ------------------------------------------------------------------------
 
@@ -301,13 +311,17 @@ class ModulePlant:
 
     def set_ageing(self, lane: int, fraction: float) -> None:
         """The laser of a lane needs this much more bias for the same light."""
-        self._lanes[lane - 1].ageing = fraction
-        self._tell((lane,))
+        shared = self._sharing(lane)
+        for each in shared:
+            self._lanes[each - 1].ageing = fraction
+        self._tell(shared)
 
     def set_laser_failed(self, lane: int, failed: bool) -> None:
-        """A dead laser: driven, and dark."""
-        self._lanes[lane - 1].failed = failed
-        self._tell((lane,))
+        """A dead laser: driven, and dark, with all lanes that it feeds."""
+        shared = self._sharing(lane)
+        for each in shared:
+            self._lanes[each - 1].failed = failed
+        self._tell(shared)
 
     def set_light_source(self, lane: int, source: LightSource | None) -> None:
         """What shines into the receiver of a lane; None is darkness."""

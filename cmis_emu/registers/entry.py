@@ -15,8 +15,8 @@ from cmis_emu.registers.yamlfile import Located
 
 KEYS = (
     "name", "at", "bits", "type", "size", "lanes", "stride", "side", "access", "on_read", "on_write",
-    "masked_by", "endian", "scale", "unit", "enum", "default", "volatile", "needs", "since", "qualified",
-    "conf", "ref", "note",
+    "masked_by", "endian", "scale", "scaled_by", "unit", "enum", "default", "volatile", "needs", "since",
+    "qualified", "conf", "ref", "note",
 )  # fmt: skip
 SIDES = ("host", "media", "app", "instance", "set", "laser")
 SIZED = ("ascii", "bytes", "custom")
@@ -59,6 +59,7 @@ def read_field(entry: Located, page: int) -> Field:
         masked_by=_text(entry, "masked_by", name),
         little=_one_of(entry, "endian", name, ("big", "little")) == "little",
         scale=_scale(entry, name, kind),
+        scaled_by=_text(entry, "scaled_by", name),
         unit=_text(entry, "unit", name),
         enum=_text(entry, "enum", name),
         default=_default(entry, name, kind, width),
@@ -133,6 +134,8 @@ def _check(entry: Located, field: Field) -> None:
         raise entry.error("on_write", "trigger on a field that the host cannot write", "RW or WO", field=name)
     if field.masked_by is not None and field.on_read is not OnRead.CLEAR:
         raise entry.error("masked_by", "a mask on a field that no read clears", "on_read: clear", field=name)
+    if field.scaled_by is not None and field.scale is None:
+        raise entry.error("scaled_by", "a multiplier on a field without scale", "the key 'scale'", field=name)
     if field.access is Access.WO and field.default:
         raise entry.error("default", str(field.default), "0, since nothing is stored", field=name)
     if field.little and field.width in range(1, 9):

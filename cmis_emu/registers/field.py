@@ -82,7 +82,8 @@ class Field:
     """A field of a page, or a family of equal elements (`lanes`), stored once.
 
     `width` is the number of bits of one element (8 times its bytes for text and byte strings).
-    `scale` times the raw code gives the value in `unit`. `default` is the raw code of each element after
+    `scale` times the raw code gives the value in `unit`; the code c of the field `scaled_by` multiplies that by
+    2 to the power of c (MON-01). `default` is the raw code of each element after
     reset; for byte strings the value of each byte. Identity is equality: a map holds each field once.
     """
 
@@ -102,6 +103,7 @@ class Field:
     masked_by: str | None = None
     little: bool = False
     scale: float | None = None
+    scaled_by: str | None = None
     unit: str | None = None
     enum: str | None = None
     default: int = 0

@@ -146,6 +146,8 @@ def link(files: list[PageFile], enums: Enums, tables: Mapping[str, Mapping[int, 
                 _check_known(regmap, entry, "needs", condition.name, item.name)
             if item.masked_by is not None:
                 _check_mask(regmap, entry, item)
+            if item.scaled_by is not None:
+                _check_known(regmap, entry, "scaled_by", item.scaled_by, item.name)
         for page in (each.page, *each.also.values()):
             for condition in (c for choice in page.present for c in choice):
                 _check_known(regmap, each.source, "present", condition.name, None)

@@ -77,6 +77,13 @@ class View:
             return self._elements(field, bank)[(lane or 1) - 1]
         return [value for each in self._here(self.regmap.family(name)) for value in self._elements(each, bank)]
 
+    def multiplier(self, field: Field) -> int:
+        """What the module says its value in the field's unit is to be multiplied by (MON-01); mostly 1."""
+        if field.scaled_by is None:
+            return 1
+        by = self.regmap.field(field.scaled_by)
+        return 1 << int(self._elements(by, 0)[0])
+
     def set(self, name: str, value: Value | Sequence[Value], lane: int | None = None, bank: int = 0) -> None:
         """Write a value in the field's unit (or an enum name). Touches only the bits of the field.
 
@@ -92,6 +99,9 @@ class View:
         else:
             raise InputError(repr(value), "one value", field=field.name)
         names = None if field.enum is None else self.regmap.enums[field.enum]
+        times = self.multiplier(field)
+        if times != 1:
+            values = {n: each / times if isinstance(each, (int, float)) else each for n, each in values.items()}
         codes = {number: encode(field, each, names) for number, each in values.items()}
         first, last = field.span
         if len(codes) == 1:
@@ -122,6 +132,9 @@ class View:
         first, last = field.span
         block = self.fetch(field.page, self._bank(field, bank), first, last - first + 1)
         values = [decode(field, extract(field, block, first, n)) for n in range(1, field.count + 1)]
+        if field.scaled_by is not None:
+            times = self.multiplier(field)
+            return [v * times if isinstance(v, (int, float)) else v for v in values]
         if field.enum is None:
             return values
         return [Code(v, label(field, v, self.regmap.enums)) if isinstance(v, int) else v for v in values]
@@ -150,8 +163,16 @@ class Decoded(NamedTuple):
     text: str
 
 
-def decode_page(page: PageMap, data: bytes, enums: Mapping[str, Mapping[int, str]] | None = None) -> list[Decoded]:
-    """Every element of the 128 bytes of a page, in the order of the map."""
+def decode_page(
+    page: PageMap,
+    data: bytes,
+    enums: Mapping[str, Mapping[int, str]] | None = None,
+    multiplier: Callable[[Field], int] | None = None,
+) -> list[Decoded]:
+    """Every element of the 128 bytes of a page, in the order of the map.
+
+    `multiplier` is that of a `View` of the same module; without it values come with the map's scale alone.
+    """
     if len(data) != PAGE_BYTES:
         raise InputError(f"{len(data)} bytes", f"{PAGE_BYTES} bytes", field=f"page {page.name}")
     first = 0 if page.number == LOWER else PAGE_BYTES
@@ -160,6 +181,8 @@ def decode_page(page: PageMap, data: bytes, enums: Mapping[str, Mapping[int, str
         for lane in range(1, field.count + 1):
             raw = extract(field, data, first, lane)
             value = decode(field, raw)
+            if field.scaled_by is not None and multiplier is not None and isinstance(value, (int, float)):
+                value *= multiplier(field)
             text = label(field, raw, enums) if enums and isinstance(raw, int) else ""
             rows.append(Decoded(field.name, lane if field.lanes else None, value, text or show(value, field)))
     return rows

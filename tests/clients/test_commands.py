@@ -75,7 +75,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 def test_profiles_lists_the_library() -> None:
-    assert re.search(r"^qsfpdd-400g-dr4 +QSFP-DD +CMIS 5\.2 +12\.0 W", call("profiles").stdout, re.MULTILINE)
+    assert re.search(r"^qsfpdd-400g-dr4 +QSFP-DD +CMIS 5\.2 +12\.00 W", call("profiles").stdout, re.MULTILINE)
     row = next(r for r in json.loads(call("profiles", "--json").stdout) if r["name"] == DR4)
     assert row["applications"][0]["host_interface"] == "400GAUI-8 C2M"
     assert [a["host_lanes"] for a in row["applications"]] == [8, 2]

@@ -207,6 +207,18 @@ def test_default_application_fills_all_sets(host: Host) -> None:
 
 
 @pytest.mark.rule("APP-06")
+def test_another_application_by_default(variant: Variant) -> None:
+    def edit(profile: dict[str, Any]) -> None:
+        profile["behaviour"] = {"default_app_sel": 2}
+
+    emu = variant(edit)
+    host = Host(emu.smbus(1))
+    assert host.active() == [0x20, 0x20, 0x24, 0x24, 0x28, 0x28, 0x2C, 0x2C]
+    assert list(host.read(0x10, 145, 8)) == host.active()
+    assert host.states() == [ACTIVATED] * 8
+
+
+@pytest.mark.rule("APP-06")
 def test_default_application_in_several_instances(variant: Variant) -> None:
     def edit(profile: dict[str, Any]) -> None:
         profile["applications"].reverse()
