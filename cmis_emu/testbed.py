@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.errors import InputError, UnknownFieldError
-from cmis_emu.module.profile_reader import load_profile, profile_names, profile_path
+from cmis_emu.module.library import load_profile, profile_names, profile_path
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml

@@ -17,7 +17,7 @@ from cmis_emu.cli.demo import play
 from cmis_emu.cli.show import show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
-from cmis_emu.module.profile_reader import load_profile, profile_names
+from cmis_emu.module.library import load_profile, profile_names
 
 EXIT_FAILED, EXIT_INPUT, EXIT_NOT_AVAILABLE = 1, 2, 3
 

@@ -48,6 +48,9 @@ class Trigger(Enum):
     IMMEDIATE_RX = "ApplyImmediateRx"
 
 
+DIRECTIONS = ("ACS.DPConfigTxLane", "ACS.DPConfigRxLane")
+"""The active configuration of each direction, where one can be applied alone (page 19h, CFG-11)."""
+
 _SETTINGS = {
     Trigger.DP_INIT: (*TX_SETTINGS, *RX_SETTINGS),
     Trigger.IMMEDIATE: (*TX_SETTINGS, *RX_SETTINGS),
@@ -132,6 +135,7 @@ class ControlSets:
         *(f"{s}.ExplicitControlLane" for s in ("SCS0", "SCS1", "ACS")),
         *(f"{s}.{f}" for s in ("SCS0", "SCS1") for f in (*TX_SETTINGS, *RX_SETTINGS)),
         *(f"ACS.{ACTIVE_NAME.get(f, f)}" for f in (*TX_SETTINGS, *RX_SETTINGS)),
+        *DIRECTIONS,
         "ConfigStatusLane",
     )
 
@@ -142,6 +146,7 @@ class ControlSets:
         self.staged = [ControlSet(memory, f"SCS{index}", bank) for index in (0, 1)]
         self.active = ControlSet(memory, "ACS", bank)
         self.status = memory.cell("ConfigStatusLane", bank)
+        self._directions = [memory.cell(name, bank) for name in DIRECTIONS] if memory.has(DIRECTIONS[0]) else []
         self._in_progress = 0
         self._under_way: list[Change] = []
         self._serial = 0
@@ -177,7 +182,17 @@ class ControlSets:
                     each.copy_config(lane, app_sel, path_id, explicit)
                 for name in each.offered:
                     each.settings[name].set(self._default_setting(name, lane), lane)
+            self._show_directions(lane, Trigger.DP_INIT)
             self.status.set(self._profile.behaviour.initial_config_status, lane)
+
+    def _show_directions(self, lane: int, trigger: Trigger) -> None:
+        """Page 19h: a direction that was not applied keeps what it had (CFG-11)."""
+        kept = {Trigger.IMMEDIATE_TX: 1, Trigger.IMMEDIATE_RX: 0}.get(trigger)
+        config = self.active.config(lane)
+        byte = config[0] << 4 | config[1] << 1 | self.active.explicit.get(lane)
+        for index, cell in enumerate(self._directions):
+            if index != kept:
+                cell.set(byte, lane)
 
     def _default_setting(self, name: str, lane: int) -> int:
         """The application's default; 0 for a host lane that the product lacks."""
@@ -384,6 +399,7 @@ class ControlSets:
                 self.active.settings[name].set(
                     request.settings[name] if staged else self._default_setting(name, lane), lane
                 )
+            self._show_directions(lane, change.trigger)
         self._owner.rebuild(pending=change.lanes if change.pending else ())
         if not change.pending:
             self._owner.committed(change.lanes)  # in place; otherwise at the next DPInit

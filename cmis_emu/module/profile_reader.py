@@ -1,37 +1,31 @@
-"""Reads profiles from `register_maps/modules/*.yaml` or any path, and refuses what is wrong with file:line.
+"""Reads the YAML of a profile and refuses what is wrong with file:line.
 
-Owns the format of a profile and the image that its registers form on the map, checksums and duration codes
-included (NUM-05, DP-12). Values that a host can read and values that the module acts on come from the same
-lines, so what is advertised is what happens.
+Owns the format of a profile, and the codes that follow from it (DP-12, MON-01). Values that a host can read and
+values that the module acts on come from the same lines, so what is advertised is what happens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from difflib import get_close_matches
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
-from cmis_emu.layouts.application import UNUSED, Application, lanes_of, mask_of, parse_applications
+from cmis_emu.layouts.application import Application, lanes_of
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
+from cmis_emu.module.profile_image import advertised_applications, image_of
 from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.physics.units import dbm_to_w
-from cmis_emu.registers.encoding import encode, insert
-from cmis_emu.registers.field import LOWER, Kind
+from cmis_emu.registers.encoding import encode
+from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.loader import load_maps
-from cmis_emu.registers.regmap import CompiledMap, RegisterMap, compile_map, page_name
-from cmis_emu.registers.yamlfile import Located, load_yaml
-from cmis_emu.resources import maps_root
-
-HALF = 128
+from cmis_emu.registers.regmap import RegisterMap, compile_map, page_name
+from cmis_emu.registers.yamlfile import Located
 
 _T = TypeVar("_T")
 
@@ -99,71 +93,6 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
 _THRESHOLD_ORDER = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
 
 
-def profile_path(name: str) -> Path:
-    """File of a library profile (it need not exist)."""
-    return maps_root() / "modules" / f"{name}.yaml"
-
-
-def profile_names() -> list[str]:
-    """Names of all profiles in the library, sorted."""
-    return sorted(path.stem for path in (maps_root() / "modules").glob("*.yaml"))
-
-
-def load_profile(name: str) -> Profile:
-    """A profile by library name or by path of a YAML file. Raises InputError with file:line."""
-    path = profile_path(name)
-    if not path.exists():
-        path = Path(name)
-    try:
-        state = path.stat()
-    except (OSError, ValueError):
-        state = None
-    if state is None or not path.is_file():
-        near = get_close_matches(name, profile_names(), 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        expected = f"one of {', '.join(profile_names())}{hint}, or a profile file"
-        raise InputError(f"no profile {name!r}", expected, field="profile")
-    return _read_file(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=64)
-def _read_file(path: Path, mtime_ns: int, size: int) -> Profile:
-    """A product is read once, for all its modules; an edited file is read anew."""
-    return read_profile(_merged(load_yaml(path), ()))
-
-
-def _merged(source: Located, above: tuple[Path, ...]) -> Located:
-    """A profile with a `base` is that profile with its own lines on top; a null takes a line away."""
-    name = source.get("base")
-    if name is None:
-        return source
-    if not isinstance(name, str):
-        raise source.error("base", name, "the name of a profile, or a profile file")
-    beside = Path(source.file).parent / name  # a path counts from the folder of the file that says it
-    path = profile_path(name) if profile_path(name).is_file() else beside
-    if not path.is_file():
-        raise source.error("base", repr(name), f"one of {', '.join(profile_names())}, or a profile file")
-    if path in above:
-        raise source.error("base", repr(name), "a profile that does not lead back to this one")
-    found = _merged(load_yaml(path), (*above, path))
-    merged = Located(source.file, source.line)
-    merged.key_lines = dict(source.key_lines)
-    merged |= {key: value for key, value in found.items() if key != "base"}
-    for key, value in source.items():
-        old = merged.get(key)
-        if isinstance(old, Located) and isinstance(value, Located):
-            section = Located(source.file, value.line)
-            section.key_lines = dict(value.key_lines)
-            section |= {name: item for name, item in old.items() if value.get(name, item) is not None}
-            section |= {name: item for name, item in value.items() if item is not None}
-            merged[key] = section
-        elif value is None:
-            merged.pop(key, None)
-        elif key != "base":
-            merged[key] = value
-    return merged
-
-
 def read_profile(source: Located) -> Profile:
     """Check a profile mapping and build the product from it."""
     source.check_keys(_KEYS, ("profile", "title", "form_factor", "revision", "registers"))
@@ -189,7 +118,7 @@ def read_profile(source: Located) -> Profile:
         return code if isinstance(code, int) else 0
 
     compiled = compile_map(regmap, revision, advertised)
-    image = _image(registers, regmap, compiled, codes, applications)
+    image = image_of(registers, regmap, compiled, codes, applications)
     limits = SettingLimits(
         eq_target_max=advertised("TxInputEqMax"),
         pre_cursor_max=advertised("RxOutputEqPreCursorMax"),
@@ -201,7 +130,7 @@ def read_profile(source: Located) -> Profile:
         adaptive_eq=bool(advertised("TxInputAdaptiveEqSupported")),
     )
     behaviour = _behaviour(source)
-    listed = _advertised_applications(regmap, image, applications)
+    listed = advertised_applications(regmap, image, applications)
     if "behaviour" in source and behaviour.default_app_sel > max(1, len(listed)):
         expected = f"the number of an application, up to {len(listed)}"
         raise _section(source, "behaviour").error("default_app_sel", behaviour.default_app_sel, expected)
@@ -379,83 +308,6 @@ def _code(section: Located, key: str, regmap: RegisterMap, name: str, value: Any
         raise section.error(key, name, str(error).partition("expected ")[2] or "a CMIS field") from None
     except InputError as error:
         raise section.error(key, error.found, error.expected) from None
-
-
-def _image(
-    registers: Located,
-    regmap: RegisterMap,
-    compiled: CompiledMap,
-    codes: Mapping[str, int | bytes],
-    applications: tuple[Application, ...],
-) -> dict[int, bytes]:
-    """The reset bytes of every page: map defaults, the profile's codes, applications and checksums."""
-    blocks = {number: bytearray(page.reset) for number, page in compiled.pages.items()}
-    for page in compiled.pages.values():
-        for text in (f for f in page.fields if f.kind is Kind.ASCII):
-            first, last = text.span  # NUM-03: text that a product leaves out is blank, not zero
-            start = first - _first(page.number)
-            blocks[page.number][start : start + last - first + 1] = b" " * (last - first + 1)
-    for name, code in codes.items():
-        each, lane = regmap.resolve(name)
-        if each.page not in blocks:
-            raise registers.error(name, f"a field of page {page_name(each.page)}", "a page that this profile has")
-        if not compiled.implements(each.name) and code:
-            raise registers.error(name, "a value", f"{each.name} to be advertised first")
-        for number in range(1, each.count + 1) if lane is None else (lane,):
-            insert(each, blocks[each.page], _first(each.page), code, number)
-    _lay_out_applications(regmap, blocks, applications)
-    for number, block in blocks.items():
-        checksum = regmap.pages[number].checksum
-        if checksum is not None:
-            block[checksum.at - HALF] = checksum.of(bytes(block))
-    return {number: bytes(block) for number, block in blocks.items()}
-
-
-def _first(page: int) -> int:
-    """Register address of a page's byte 0."""
-    return 0 if page == LOWER else HALF
-
-
-_APPLICATION_FIELDS = (
-    "ApplicationDescriptor.HostInterfaceID",
-    "AdditionalApplicationDescriptor.HostInterfaceID",
-)
-
-
-def _lay_out_applications(
-    regmap: RegisterMap, blocks: dict[int, bytearray], applications: tuple[Application, ...]
-) -> None:
-    """Descriptors and media lane options; FFh 00h 00h 00h behind the last one (APP-01)."""
-    media = regmap.field("MediaLaneAssignmentOptions")
-    normalized = regmap.field("NAD.HostInterfaceID").page
-    for app_sel in range(1, 16):
-        index = app_sel - 1 if app_sel <= 8 else app_sel - 9
-        first = regmap.field(_APPLICATION_FIELDS[app_sel > 8])
-        if first.page not in blocks:
-            continue
-        given = applications[app_sel - 1] if app_sel <= len(applications) else None
-        at = first.at + 4 * index - _first(first.page)
-        blocks[first.page][at : at + 4] = given.pack() if given else UNUSED
-        if given and media.page in blocks:
-            insert(media, blocks[media.page], HALF, mask_of(given.media_starts), app_sel)
-        if given and normalized in blocks:  # APP-10: the 8-byte form repeats the first fifteen
-            at = 8 * (app_sel - 1)
-            blocks[normalized][at : at + 5] = given.pack() + bytes((mask_of(given.media_starts),))
-
-
-def _advertised_applications(
-    regmap: RegisterMap, image: Mapping[int, bytes], given: tuple[Application, ...]
-) -> tuple[Application, ...]:
-    """The applications that the image really advertises: what hosts read is what the module does."""
-    shared = sum(1 << a.app_sel for a in given if a.network_path)
-    basic, more = (regmap.field(name) for name in _APPLICATION_FIELDS)
-    media = regmap.field("MediaLaneAssignmentOptions")
-    lower = image[LOWER][basic.at : basic.at + 32]
-    page = image.get(more.page)
-    if page is None:  # flat memory: no page 01h, so no media options and no additional descriptors
-        return parse_applications(lower, b"", bytes(8))
-    start = media.at - HALF
-    return parse_applications(lower, page[more.at - HALF : more.at - HALF + 28], page[start : start + 15], shared)
 
 
 def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:

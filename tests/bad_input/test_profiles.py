@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cmis_emu import Emulator, InputError, ManualClock
-from cmis_emu.module.profile_reader import load_profile, profile_path
+from cmis_emu.module.library import load_profile, profile_path
 
 CORPUS = sorted((Path(__file__).parent / "profiles").glob("*.yaml"))
 

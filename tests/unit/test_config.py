@@ -32,7 +32,7 @@ from cmis_host import (
 )
 from conftest import Variant
 
-from cmis_emu import Emulator
+from cmis_emu import Emulator, ManualClock
 
 LANES = range(1, 9)
 ONE_400G = [0x10] * 8
@@ -752,3 +752,20 @@ def test_left_overs_in_the_staged_set_outside_the_mask_do_not_matter(emu: Emulat
     emu.clock.advance(0.1)
     assert host.status()[:2] == [SUCCESS, SUCCESS]
     assert host.active() == [dp_config(2, 0)] * 2 + [0] * 6
+
+
+@pytest.mark.rule("CFG-11", "CFG-05")
+def test_one_direction_applied_alone_shows_on_page_19h() -> None:
+    with Emulator.load("osfpxd-1600g-2xdr8", clock=ManualClock()) as emu:
+        emu.settle()
+        host = Host(emu.smbus(1))
+        assert host.read(0x19, 128, 16) == bytes([0x10] * 16)
+        for lane in range(8):
+            host.write(0x10, 145 + lane, 0x11, bank=1)  # explicit control
+        host.write(0x10, 170, 0x11, 0x11, 0x11, 0x11, bank=1)  # Rx amplitude
+        host.write(0x10, 177, 0xFF, bank=1)  # ApplyImmediateRx
+        emu.clock.advance(0.1)
+        assert host.status(1) == [SUCCESS] * 8
+        assert host.read(0x19, 128, 16, bank=1) == bytes([0x10] * 8 + [0x11] * 8)
+        assert host.read(0x11, 231, 4, bank=1) == bytes([0x11] * 4)
+        assert host.read(0x19, 128, 16) == bytes([0x10] * 16)

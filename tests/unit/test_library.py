@@ -28,7 +28,7 @@ from cmis_host import (
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.layouts.application import Application
-from cmis_emu.module.profile_reader import load_profile, profile_names
+from cmis_emu.module.library import load_profile, profile_names
 from cmis_emu.physics.plant import Quantity
 
 NAMES = profile_names()
@@ -383,6 +383,8 @@ def test_light_is_there_when_the_data_path_is_activated(load: Load, name: str) -
 def test_only_advertised_pages_exist(load: Load, name: str) -> None:
     _, host = load(name)
     offered = {0x00, 0x01, 0x02, 0x10, 0x11}
+    optional = {(142, 2): 0x03, (145, 3): 0x15, (162, 6): 0x19, (175, 0): 0x1C}
+    offered |= {page for (offset, bit), page in optional.items() if host.byte(0x01, offset) >> bit & 1}
     for page in range(256):
         for bank in (0, 1, 2):
             banked = bank == 0 or page < 0x10 or (page in offered and bank in banks(host))

@@ -12,7 +12,7 @@ import pytest
 from cmis_host import APPLY_IMMEDIATE, DP_DEINIT, SUCCESS, Host
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.module.profile_reader import load_profile, profile_names
+from cmis_emu.module.library import load_profile, profile_names
 from cmis_emu.registers.dump import read_dump
 
 DUMPS = Path(__file__).resolve().parents[3] / "shared/data/dumps"
@@ -198,7 +198,7 @@ def test_identity_of_the_two_bank_module(module: Open) -> None:
     host = module("osfpxd-1600g-2xdr8")
     check(host, 0, {0: 0x21, 1: 0x53, 85: 0x02})
     check(host, 0, {128: 0x21, 200: 0xE0, 201: 0x80, 203: 0x28, 210: 0x00, 212: 0x04})
-    check(host, 1, {132: 0x05, 138: 0x66, 139: 0x6C, 142: 0x01, 156: 0x86})
+    check(host, 1, {132: 0x05, 138: 0x66, 139: 0x6C, 142: 0x05, 156: 0x87})
     rows = descriptors(host)
     assert rows[:4] == ["51 56 88 01", "52 56 88 01", "4F 1C 44 11", "50 1C 44 11"]
     assert rows[4:] == ["4B 14 11 FF", "4C 14 11 FF"]
