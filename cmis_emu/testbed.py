@@ -19,7 +19,15 @@ from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 VERSION = 1
 ADDRESS = 0x50
 
-_PINS = ("ResetL", "LPMode", "ModSelL", "power")
+_PINS = {
+    "ResetL": ("ResetL", False),
+    "LPMode": ("LPMode", False),
+    "ModSelL": ("ModSelL", False),
+    "power": ("power", False),
+    "RSTn": ("ResetL", False),
+    "LPWn": ("LPMode", True),
+}
+"""Host-driven pins in the words of QSFP-DD and OSFP: the pin meant, and whether its level is the opposite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,8 @@ def _port(ports: Located, name: str) -> PortPlan:
     registers = _mapping(plan, "registers")
     for field, value in registers.items():
         _check_register(registers, field, value, f"port {name}: registers")
-    return PortPlan(name, profile, bus, dict(state), dict(registers) if profile else {})
+    pins = {_PINS[pin][0]: level ^ _PINS[pin][1] for pin, level in state.items()}
+    return PortPlan(name, profile, bus, pins, dict(registers) if profile else {})
 
 
 def _check_register(registers: Located, name: str, value: Any, where: str) -> None:

@@ -436,3 +436,12 @@ def test_the_file_is_small_and_plain(tmp_path: Path) -> None:
         write_user(emu, 128, b"\x01")
     data = json.loads((tmp_path / "1.json").read_text())
     assert data == {"version": 1, "modules": {DR4: {"user_data": "01" + "00" * 127}}}
+
+
+@pytest.mark.rule("RST-08")
+def test_a_testbed_speaks_of_pins_in_osfp_words() -> None:
+    testbed = {"version": 1, "ports": {"a": {"profile": DR4, "bus": 1, "state": {"LPWn": False}}}}
+    with Emulator.load(testbed, clock=ManualClock()) as emu:
+        emu.settle()
+        assert emu.ports["a"].pins.LPMode
+        assert Host(emu.smbus(1)).module_state() == LOW_PWR
