@@ -42,8 +42,7 @@ class RemoteBus:
     def i2c_rdwr(self, *i2c_msgs: Any) -> None:
         """One combined transfer of `smbus2.i2c_msg`s; read messages are filled."""
         head = [wire.RDWR.pack(len(i2c_msgs), 0)]
-        for message in i2c_msgs:
-            head.append(wire.MESSAGE.pack(message.addr, message.flags, message.len, 0))
+        head += [wire.MESSAGE.pack(message.addr, message.flags, message.len, 0) for message in i2c_msgs]
         body = [bytes(message) for message in i2c_msgs if not message.flags & wire.MessageFlag.RD]
         status, found = self._ask(wire.Op.RDWR, b"".join(head + body))
         if status < 0:

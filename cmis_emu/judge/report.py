@@ -144,6 +144,7 @@ def _text_of(result: Result) -> Iterator[str]:
         counted = f" [{good} of {sum(o.verdict is not Verdict.NOT_APPLICABLE for o in result.outcomes)}]"
     yield f"  {word:<4} {result.check.name}: {result.check.title}{counted} ({rules})"
     reasons: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
     for outcome in result.outcomes:
         where = f"{outcome.subject}: " if outcome.subject else ""
         if outcome.verdict is Verdict.FAIL:
@@ -154,10 +155,11 @@ def _text_of(result: Result) -> Iterator[str]:
         elif outcome.verdict is Verdict.NOT_APPLICABLE:
             reasons.setdefault(outcome.why, []).append(outcome.subject)
         elif outcome.note:
-            yield f"         note: {where}{outcome.note}"
-    for why, subjects in reasons.items():
-        where = ", ".join(each for each in subjects if each)
-        yield f"         n/a: {where + ': ' if where else ''}{why}"
+            notes.setdefault(outcome.note, []).append(outcome.subject)
+    for word, texts in (("note", notes), ("n/a", reasons)):
+        for said, subjects in texts.items():
+            where = ", ".join(each for each in subjects if each)
+            yield f"         {word}: {where + ': ' if where else ''}{said}"
 
 
 def _plain_of(result: Result) -> dict[str, Any]:

@@ -7,6 +7,7 @@ cannot go on means: an image that lacks a page makes it not applicable, a module
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from cmis_emu.errors import InputError
 from cmis_emu.judge.check import AbsentError, Area, Check, Level, Outcome, failed, not_applicable
@@ -47,10 +48,7 @@ def run_one(each: Check, session: Session) -> list[Outcome]:
     if each.live and session.image:
         return [not_applicable(rule, "", "an image does not react, or was not taken at one moment")]
     try:
-        for outcome in each.run(session):
-            outcomes.append(outcome)
-            if len(outcomes) >= OUTCOMES_MAX:
-                break
+        outcomes.extend(islice(each.run(session), OUTCOMES_MAX))
     except AbsentError as absent:
         outcomes.append(not_applicable(rule, "", str(absent)))
     except OSError as error:
@@ -67,8 +65,7 @@ def identity(session: Session) -> str:
     """Vendor, part, serial number and revision in one line."""
     parts = []
     try:
-        for name in ("VendorName", "VendorPN", "VendorSN"):
-            parts.append(str(session.value(name)).strip(". ") or "-")
+        parts += [str(session.value(name)).strip(". ") or "-" for name in ("VendorName", "VendorPN", "VendorSN")]
     except (AbsentError, OSError):
         parts.append("identity not readable")
     if session.in_image(LOWER):

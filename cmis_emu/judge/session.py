@@ -152,6 +152,10 @@ class Session:
         field = self.regmap.field(name)
         return [self._number(field, self._cached, lane, bank) for lane in range(1, field.count + 1)]
 
+    def element(self, field: Field, lane: int = 1, bank: int = 0) -> int:
+        """Raw code of an element of a field as first read: for families that lie on several pages."""
+        return self._number(field, self._cached, lane, bank)
+
     def value(self, name: str, lane: int = 1, bank: int = 0) -> Value:
         """Value of an element in the field's unit as first read."""
         field = self.regmap.field(name)

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from cmis_emu.judge.check import Check
-from cmis_emu.judge.checks import access, applications, identity, pages
+from cmis_emu.judge.checks import (
+    access,
+    applications,
+    cdb,
+    diagnostics,
+    flags,
+    identity,
+    monitors,
+    pages,
+    paths,
+    power,
+    safe,
+    states,
+    vdm,
+)
 
-MODULES = (access, pages, identity, applications)
+MODULES = (access, pages, identity, applications, states, flags, monitors, vdm, cdb, diagnostics, safe, power, paths)
 CHECKS: tuple[Check, ...] = tuple(each for module in MODULES for each in module.CHECKS)

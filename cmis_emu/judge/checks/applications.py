@@ -216,7 +216,7 @@ def lane_mapping(s: Session) -> Iterator[Outcome]:
         for kind in ("Wavelength", "Fiber"):
             name = f"MediaLaneTo{kind}Mapping{side}"
             wrong = [lane for lane in missing if s.code(name, lane)]
-            yield judged(not wrong, "APP-08", name, f"a mapping of media lanes {wrong}", "0 for lanes that are not there",
+            yield judged(not wrong, "APP-08", name, f"a mapping of lanes {wrong}", "0 for lanes that are not there",
                          s.show(name))  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cmis_emu.judge.check import Area, Outcome, check, failed, judged, not_applicable, passed
+from cmis_emu.judge.check import AbsentError, Area, Outcome, check, failed, judged, not_applicable, passed
 from cmis_emu.judge.session import KNOWN_REVISIONS, Session
 from cmis_emu.registers.field import LOWER, PAGE_BYTES
 from cmis_emu.registers.regmap import PageMap, page_name
@@ -14,6 +14,7 @@ DATES = ("DateCodeYear", "DateCodeMonth", "DateCodeDayOfMonth")
 PRINTABLE = range(0x20, 0x7F)
 MAX_POWER_W = (1.5, 3.5, 7.0, 8.0, 10.0, 12.0, 14.0)
 """Most that each power class may draw, classes 1 to 7; class 8 is above 14 W (ID-12)."""
+ALIKE, ALIKE_BYTES = 0.7, 4  # share of the bytes that are not 0, and how many there must be, to call pages copies
 CUSTOM_CODES = 0x80  # codes from here are the vendors' in the SFF-8024 tables of connectors and technologies
 DURATIONS = (
     "MaxDurationDPInit",
@@ -185,16 +186,28 @@ def echo_of(s: Session, page: int, bank: int = 0) -> str:
     if page in (LOWER, 0):
         return ""
     data = s.page(page, bank)
-    for other, name in ((0, f"page {page_name(0)}"), (LOWER, "lower memory")):
-        if s.in_image(other) and alike(data, s.page(other)):
-            return name
+    if s.in_image(0) and alike(data, s.page(0)):
+        return f"page {page_name(0)}"
+    if s.in_image(LOWER):  # most of it lives: the list of applications does not
+        group = s.regmap.group("ApplicationDescriptor")
+        first, last = min(f.span[0] for f in group), max(f.span[1] for f in group)
+        if alike(data[first : last + 1], s.page(LOWER)[first : last + 1]):
+            return "lower memory"
     return ""
 
 
+def own_page(s: Session, page: int) -> None:
+    """Go on only when the module has the page, with contents of its own."""
+    s.need_page(page)
+    if echo := echo_of(s, page):
+        raise AbsentError(f"page {page_name(page)} shows a copy of {echo}")
+
+
 def alike(data: bytes, other: bytes) -> bool:
-    """Copies, save for a few bytes that live; two blank pages are no copies."""
-    same = sum(a == b for a, b in zip(data, other, strict=True))
-    return any(data) and same >= PAGE_BYTES - 12 and any(other)
+    """Is `data` a copy of `other`, save for what lives or was edited? Zeros do not count."""
+    said = [i for i, value in enumerate(other) if value]
+    same = sum(data[i] == other[i] for i in said)
+    return len(said) >= ALIKE_BYTES and same >= ALIKE * len(said)
 
 
 CHECKS = (revision, identifier, text, date_code, power_class, codes, checksums, reserved, durations)
