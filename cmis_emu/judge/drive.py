@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cmis_emu.judge.check import AbsentError
 from cmis_emu.judge.checks.applications import Row
-from cmis_emu.judge.checks.states import DEACTIVATED, LOW_PWR, PWR_DN, PWR_UP, READY
+from cmis_emu.judge.checks.states import ACTIVATED, DEACTIVATED, INITIALIZED, LOW_PWR, PWR_DN, PWR_UP, READY
 from cmis_emu.judge.session import LANES, Session
 
 BOUND_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 600.0, 3000.0, 6000.0)
@@ -22,6 +22,7 @@ RESET_PULSE_S = 0.001  # ResetL low: far above the 10 us that are seen (RST-03)
 LATENCY_S = 0.2  # ton_flag, ton_IntL (RST-09)
 IN_PROGRESS = 12
 ALL = 0xFF
+STEADY = (ACTIVATED, INITIALIZED)
 DIRECT = ("DPDeinitLane", "OutputDisableTx", "OutputSquelchForceTx", "OutputDisableRx")
 
 

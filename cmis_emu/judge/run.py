@@ -7,9 +7,11 @@ cannot go on means: an image that lacks a page makes it not applicable, a module
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 
 from cmis_emu.errors import InputError
+from cmis_emu.judge import restore
 from cmis_emu.judge.check import AbsentError, Area, Check, Level, Outcome, failed, not_applicable
 from cmis_emu.judge.checks import CHECKS
 from cmis_emu.judge.host import Host
@@ -32,11 +34,16 @@ def judge(
     session = Session(host, regmap, level)
     order = list(Area)
     chosen = sorted((c for c in checks if c.level <= level), key=lambda c: (c.level, order.index(c.area)))
+    kept = restore.keep(session) if level is Level.FULL else None
     results = []
     try:
         results = [Result(each, tuple(run_one(each, session))) for each in chosen]
     finally:
-        session.close()
+        if kept is not None:
+            with suppress(OSError, AbsentError):  # a module that is gone cannot be put back
+                restore.put_back(session, kept)
+        with suppress(OSError):
+            session.close()
     not_run = tuple(each for each in checks if each.level > level)
     return Report(target, level, identity(session), tuple(results), not_run, host.timer.now() - start)
 

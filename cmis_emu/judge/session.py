@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from cmis_emu.judge.check import AbsentError, Level
 from cmis_emu.judge.host import Host
 from cmis_emu.registers.encoding import Value, decode, extract, insert
-from cmis_emu.registers.field import LOWER, PAGE_BYTES, Field
+from cmis_emu.registers.field import LOWER, PAGE_BYTES, Field, Kind
 from cmis_emu.registers.regmap import CompiledMap, RegisterMap, compile_map, page_name
 
 KNOWN_REVISIONS = ((3, 0), (4, 0), (4, 1), (5, 0), (5, 1), (5, 2), (5, 3), (5, 4))
@@ -229,7 +229,8 @@ class Session:
         first, last = places[0][0], places[-1][0] + places[-1][1] - 1
         block = bytearray(self.fetch(field.page, first, last - first + 1, self._bank(field, bank)))
         for each, code in zip(lanes, values, strict=True):
-            insert(field, block, first, code, each)
+            text = field.kind in (Kind.ASCII, Kind.BYTES)
+            insert(field, block, first, code.to_bytes(field.width // 8, "big") if text else code, each)
         self.store(field.page, first, bytes(block), self._bank(field, bank))
 
     def put_mask(self, name: str, mask: int, bank: int = 0) -> None:
