@@ -32,6 +32,7 @@ from cmis_emu.registers.dump import read_dump
 from cmis_emu.registers.loader import load_maps
 
 LEVELS = {level.label: level for level in Level}
+SETTLED_S = 2.0  # after the state machines have come to rest: receivers lock, flags of the insertion are set
 _DEVICE = re.compile(r"/dev/i2c-(\d+)(?::(0x[0-9a-fA-F]{1,2}|\d{1,3}))?\Z")
 
 
@@ -135,6 +136,7 @@ def _profile(source: str) -> Iterator[Host]:
     clock = ManualClock()
     with Emulator.load(source, clock=clock) as emulator:
         emulator.settle()
+        clock.advance(SETTLED_S)
         port = next(iter(emulator.ports.values()))
         yield BusHost(emulator.smbus(next(iter(emulator.buses))), _messages(), Simulated(clock), pins=port.pins)
 

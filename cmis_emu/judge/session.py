@@ -18,6 +18,7 @@ from cmis_emu.registers.regmap import CompiledMap, RegisterMap, compile_map, pag
 KNOWN_REVISIONS = ((3, 0), (4, 0), (4, 1), (5, 0), (5, 1), (5, 2), (5, 3), (5, 4))
 LANES = 8  # of one bank
 WRITE_BYTES = 8  # one write carries at most so many (I2C-06)
+READ_BYTES = 8  # every module serves reads of so many (I2C-05)
 BANKS = {0: 1, 1: 2, 2: 4}
 """Banks by the code of BanksSupported (PAGE-09)."""
 
@@ -34,6 +35,7 @@ class Session:
         self._select = regmap.field("BankSelect").at
         self._readback = regmap.field("PageSelect").at
         self._refused: set[tuple[int, int]] = set()
+        self.read_limit = self._serves()
         self._found_mapping = self._mapping()
         self.flat = self.code("MemoryModel") == 1 if self.in_image(LOWER) else False
         self.revision = self._revision()
@@ -61,8 +63,9 @@ class Session:
         if field.since > self.revision:
             return False
         for condition in field.needs:
-            if not self.flat:
-                self.code(condition.name)
+            page = self.regmap.field(condition.name).page
+            if not self.flat and not self.in_image(page):
+                raise AbsentError(f"page {page_name(page)}, which would advertise {name}, is not in the image")
         return self.compiled.implements(name)
 
     def need(self, name: str, why: str = "") -> None:
@@ -139,7 +142,20 @@ class Session:
             if self.select(page, bank) != page:
                 self._refused.add((page, bank))
                 raise AbsentError(f"page {page_name(page)} cannot be selected")
-        return self.host.read(at, length)
+        return self.read(at, length)
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes of what is mapped, in reads as long as the module serves them (I2C-05)."""
+        if length <= self.read_limit:
+            return self.host.read(address, length)
+        steps = range(0, length, self.read_limit)
+        return b"".join(self.host.read(address + at, min(self.read_limit, length - at)) for at in steps)
+
+    def _serves(self) -> int:
+        """Longest read that gives true bytes: a module may stop after 8 (I2C-05)."""
+        at = self.regmap.field("VendorName").at
+        long = self.host.read(at, 2 * READ_BYTES)
+        return PAGE_BYTES if long[READ_BYTES:] == self.host.read(at + READ_BYTES, READ_BYTES) else READ_BYTES
 
     # -- fields: cached, for what is static -------------------------------------------------------------
 

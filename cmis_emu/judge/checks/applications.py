@@ -113,7 +113,7 @@ def application_list(s: Session) -> Iterator[Outcome]:
     yield passed("APP-01", "end mark", f"{basic} applications without an end mark in lower memory" if full else "")
 
 
-@check("interface-codes", Area.APPLICATIONS, "APP-01 APP-10", "interface codes are known for the media type")
+@check("interface-codes", Area.APPLICATIONS, "APP-01", "interface codes are known for the media type")
 def interface_codes(s: Session) -> Iterator[Outcome]:
     media_type = s.code("MediaType")
     known_media = s.regmap.enums.get(MEDIA_ENUMS.get(media_type, ""))
@@ -153,7 +153,7 @@ def host_assignment(s: Session) -> Iterator[Outcome]:
         yield judged(not wrong, "APP-03", row.subject, found, f"its lanes within 1 to {LANES}", row.shown)
 
 
-@check("media-assignment", Area.APPLICATIONS, "APP-03 APP-08", "media lane assignment options name lanes that exist")
+@check("media-assignment", Area.APPLICATIONS, "APP-03", "media lane assignment options name lanes that exist")
 def media_assignment(s: Session) -> Iterator[Outcome]:
     s.need_page(s.regmap.field("MediaLaneAssignmentOptions").page)
     here = set(media_lanes_here(s))
@@ -171,7 +171,7 @@ def media_assignment(s: Session) -> Iterator[Outcome]:
         yield judged(not wrong, "APP-03", row.subject, found, f"media lanes among {sorted(here)}", shown)
 
 
-@check("instances", Area.APPLICATIONS, "APP-03 APP-04", "all advertised host starts can be used at once")
+@check("instances", Area.APPLICATIONS, "APP-03", "all advertised host starts can be used at once")
 def instances(s: Session) -> Iterator[Outcome]:
     s.need_page(s.regmap.field("MediaLaneAssignmentOptions").page)
     for row in rows(s)[0]:
@@ -206,7 +206,7 @@ def media_lanes(s: Session) -> Iterator[Outcome]:
                  s.show("MediaLaneUnsupported"))  # fmt: skip
 
 
-@check("lane-mapping", Area.APPLICATIONS, "APP-08 APP-09", "media lanes that do not exist have no wavelength or fibre")
+@check("lane-mapping", Area.APPLICATIONS, "APP-08", "media lanes that do not exist have no wavelength or fibre")
 def lane_mapping(s: Session) -> Iterator[Outcome]:
     s.need_page(s.regmap.field("MediaLaneToWavelengthMappingTx").page)
     missing = [lane for lane in range(1, LANES + 1) if lane not in media_lanes_here(s)]

@@ -81,7 +81,7 @@ def reply(s: Session) -> tuple[int, int, bytes]:
 @check(
     "cdb-commands",
     Area.CDB,
-    "CDB-04 CDB-05 CDB-17",
+    "CDB-05 CDB-07 CDB-17 CMD-03",
     "0040h and 0041h are answered, with lengths and check codes",
     Level.SAFE,
 )
@@ -114,7 +114,7 @@ def _lists(features: bytes, number: int) -> bool:
     return at < len(features) and bool(features[at] >> number % 8 & 1)
 
 
-@check("cdb-refusals", Area.CDB, "CDB-07 CDB-16", "an unknown command and a wrong check code are refused", Level.SAFE)
+@check("cdb-refusals", Area.CDB, "CDB-07", "an unknown command and a wrong check code are refused", Level.SAFE)
 def refusals(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     for where, number, wrong, expected in (
@@ -126,7 +126,7 @@ def refusals(s: Session) -> Iterator[Outcome]:
         yield judged(code == expected, "CDB-07", where, found, f"{expected:02X}h")
 
 
-@check("cdb-complete", Area.CDB, "CDB-08 CDB-09", "a command ends with its completion flag", Level.SAFE)
+@check("cdb-complete", Area.CDB, "CDB-09", "a command ends with its completion flag", Level.SAFE)
 def complete(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     if s.revision < (5, 0):
@@ -134,7 +134,7 @@ def complete(s: Session) -> Iterator[Outcome]:
     s.now("CdbCmdCompleteFlag1")
     code = command(s, MODULE_FEATURES)
     flag = s.poll(lambda: s.now("CdbCmdCompleteFlag1") == 1, 0.2)
-    yield judged(code is not None, "CDB-08", "command 0040h", "busy for too long", "busy cleared")
+    yield judged(code is not None, "CDB-09", "command 0040h", "busy for too long", "busy cleared")
     yield judged(flag is not None, "CDB-09", "CdbCmdCompleteFlag1", "0 after completion", "1")
 
 

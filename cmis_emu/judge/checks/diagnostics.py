@@ -35,7 +35,7 @@ def capabilities(s: Session) -> Iterator[Outcome]:
                              "at least one pattern", s.show(*places[:1], patterns))  # fmt: skip
 
 
-@check("loopback-controls", Area.DIAGNOSTICS, "DIAG-02 DIAG-05", "loopbacks that are not advertised are not on")
+@check("loopback-controls", Area.DIAGNOSTICS, "DIAG-02", "loopbacks that are not advertised are not on")
 def loopbacks(s: Session) -> Iterator[Outcome]:
     need_diagnostics(s)
     for name in LOOPBACKS:

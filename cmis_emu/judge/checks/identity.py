@@ -138,7 +138,7 @@ def checksums(s: Session) -> Iterator[Outcome]:
         )
 
 
-@check("reserved", Area.IDENTITY, "HOST-06 I2C-07", "reserved bytes and bits read 0")
+@check("reserved", Area.IDENTITY, "HOST-06", "reserved bytes and bits read 0")
 def reserved(s: Session) -> Iterator[Outcome]:
     for number, page in s.regmap.pages.items():
         if (not s.advertised(number) and s.in_image(LOWER)) or not s.in_image(number):

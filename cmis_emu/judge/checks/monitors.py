@@ -37,9 +37,7 @@ def supported(s: Session, monitor: str) -> bool:
     return bool(s.code(f"{name.get(monitor, monitor)}Supported"))
 
 
-@check(
-    "threshold-order", Area.MONITORS, "FLG-12 MON-01", "high alarm, high warning, low warning, low alarm fall in order"
-)
+@check("threshold-order", Area.MONITORS, "FLG-12", "high alarm, high warning, low warning, low alarm fall in order")
 def threshold_order(s: Session) -> Iterator[Outcome]:
     s.need_page(2)
     for monitor in (*MODULE, *LANE):

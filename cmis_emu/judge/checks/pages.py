@@ -45,7 +45,7 @@ def _there(s: Session, number: int, kind: str) -> Outcome:
     return judged(not echo, "PAGE-08", where, f"a copy of {echo}", demanded, f"{page_name(number)}:128 = {data} ...")
 
 
-@check("unsupported-pages", Area.PAGES, "PAGE-04 PAGE-11", "a page that is not advertised maps page 00h")
+@check("unsupported-pages", Area.PAGES, "PAGE-04", "a page that is not advertised maps page 00h")
 def unsupported_pages(s: Session) -> Iterator[Outcome]:
     if s.flat:
         raise AbsentError("flat memory: select bytes do nothing (PAGE-05)")
@@ -67,7 +67,7 @@ def unsupported_pages(s: Session) -> Iterator[Outcome]:
         if found != number:
             yield failed("PAGE-04", where, f"PageSelect reads {page_name(found)}", "PageSelect 00h")
             continue
-        data = s.host.read(PAGE_BYTES, PAGE_BYTES)
+        data = s.read(PAGE_BYTES, PAGE_BYTES)
         if alike(data, first):
             yield passed(
                 "PAGE-04", where, "not advertised; shows a copy of page 00h, though PageSelect keeps the number"
@@ -117,11 +117,11 @@ def mapping(s: Session) -> Iterator[Outcome]:
 def bank_alone(s: Session) -> Iterator[Outcome]:
     s.need_page(1)
     s.select(1, force=True)
-    before = s.host.read(PAGE_BYTES, PAGE_BYTES)
+    before = s.read(PAGE_BYTES, PAGE_BYTES)
     try:
         s.host.write(s.regmap.field("BankSelect").at, bytes([1]))
         s.forget_mapping()
-        after = s.host.read(PAGE_BYTES, PAGE_BYTES)
+        after = s.read(PAGE_BYTES, PAGE_BYTES)
         yield judged(before == after, "PAGE-02", "page 01h", "other bytes after a write of BankSelect", "the same page")
     finally:
         s.select(0, force=True)
@@ -134,7 +134,7 @@ def bank_ignored(s: Session) -> Iterator[Outcome]:
     try:
         found = s.select(2, 1, force=True)
         s.forget_mapping()
-        after = s.host.read(PAGE_BYTES, PAGE_BYTES)
+        after = s.read(PAGE_BYTES, PAGE_BYTES)
         good = found == 2 and before == after
         yield judged(good, "PAGE-03", "page 02h bank 1", f"PageSelect {page_name(found)}, {after[:8].hex(' ')} ...",
                      "page 02h, whatever BankSelect holds", before[:8])  # fmt: skip
@@ -142,7 +142,7 @@ def bank_ignored(s: Session) -> Iterator[Outcome]:
         s.select(0, force=True)
 
 
-@check("banks", Area.PAGES, "PAGE-09 PAGE-02", "every advertised bank of 10h and 11h can be selected", live=True)
+@check("banks", Area.PAGES, "PAGE-09", "every advertised bank of 10h and 11h can be selected", live=True)
 def banks(s: Session) -> Iterator[Outcome]:
     s.need_page(0x11)
     at = s.regmap.field("BankSelect").at
@@ -161,7 +161,7 @@ def flat(s: Session) -> Iterator[Outcome]:
     at = s.regmap.field("BankSelect").at
     before = s.page(0)
     s.host.write(at, bytes([0, 1]))
-    found, after = s.host.read(at, 2), s.host.read(PAGE_BYTES, PAGE_BYTES)
+    found, after = s.host.read(at, 2), s.read(PAGE_BYTES, PAGE_BYTES)
     yield judged(found == b"\0\0", "PAGE-05", "select bytes", found.hex(" "), "00 00: writes are ignored", found)
     yield judged(after == before, "PAGE-05", "upper memory", "other bytes after a page select", "page 00h always")
 

@@ -43,7 +43,11 @@ def lanes_for(row: Row, start: int) -> tuple[int, ...]:
 
 
 @check(
-    "applications", Area.DATA_PATHS, "DP-05 DP-12 CFG-05 CFG-12 DP-13", "every application runs on every start", FULL
+    "applications",
+    Area.DATA_PATHS,
+    "DP-05 DP-06 DP-08 DP-12 DP-13 CFG-05 CFG-08 CFG-12 APP-07",
+    "every application runs on every start",
+    FULL,
 )
 def applications(s: Session) -> Iterator[Outcome]:
     with drive.ready(s):
@@ -54,7 +58,13 @@ def applications(s: Session) -> Iterator[Outcome]:
                         yield from _walk(s, [(row, start)], bank)
 
 
-@check("breakouts", Area.DATA_PATHS, "APP-03 DP-01", "all instances of an application run at once", FULL)
+@check(
+    "breakouts",
+    Area.DATA_PATHS,
+    "APP-03 DP-05 DP-06 DP-08 DP-12 DP-13 CFG-05 CFG-12",
+    "all instances of an application run at once",
+    FULL,
+)
 def breakouts(s: Session) -> Iterator[Outcome]:
     with drive.ready(s):
         for bank in range(s.banks):
@@ -83,9 +93,9 @@ def _walk(s: Session, plan: Plan, bank: int) -> Iterator[Outcome]:
     drive.trigger(s, "SCS0.ApplyDPInitLane", drive.ALL, bank)
     status = drive.config_result(s, bank)
     lanes = [lane for each in plan for lane in lanes_for(*each)]
-    yield judged(
-        all(code == SUCCESS for code in status), "CFG-08", f"{where}: ConfigStatus", f"{status}", "1 on all lanes"
-    )
+    good = all(code == SUCCESS for code in status)
+    rule = "APP-03" if len(plan) > 1 else "CFG-08"  # all advertised starts can be used at once
+    yield judged(good, rule, f"{where}: ConfigStatus", f"{status}", "1 on all lanes")
     if any(status[lane - 1] != SUCCESS for lane in lanes):
         return
     active = (s.now_all("ACS.AppSelCodeLane", bank), s.now_all("ACS.DataPathIDLane", bank))
@@ -151,7 +161,7 @@ def _running(s: Session, plan: Plan, where: str, bank: int) -> Iterator[Outcome]
 @check(
     "held-at-initialized",
     Area.DATA_PATHS,
-    "DP-04 HOST-02 DP-07 DP-11",
+    "HOST-02 DP-04 DP-07 DP-11 AUX-01 CFG-08",
     "Tx disable holds a data path at DPInitialized",
     FULL,
 )
@@ -211,7 +221,13 @@ def _output(s: Session, media: Sequence[int], on: bool, when: str) -> Iterator[O
         yield judged(good, "AUX-01", f"{when}: Tx power", f"{shown} mW", demanded)
 
 
-@check("reconfiguration", Area.DATA_PATHS, "CFG-07 DP-06", "an activated data path is reconfigured as advertised", FULL)
+@check(
+    "reconfiguration",
+    Area.DATA_PATHS,
+    "CFG-07 DP-06 CFG-08",
+    "an activated data path is reconfigured as advertised",
+    FULL,
+)
 def reconfiguration(s: Session) -> Iterator[Outcome]:
     with drive.ready(s), s.keeping("SCS0.AppSelCodeLane"):
         row = usable(s)[0]

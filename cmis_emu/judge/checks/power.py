@@ -78,7 +78,7 @@ def _controls(s: Session) -> dict[str, list[int]]:
     return found
 
 
-@check("reset-pin", Area.RESET, "RST-01 RST-03 RST-04", "a ResetL pulse silences and restarts the module", FULL)
+@check("reset-pin", Area.RESET, "RST-01 RST-04 RST-05", "a ResetL pulse silences and restarts the module", FULL)
 def reset_pin(s: Session) -> Iterator[Outcome]:
     drive.need_drivable(s)
     if s.host.pins is None:
@@ -93,7 +93,7 @@ def reset_pin(s: Session) -> Iterator[Outcome]:
         drive.settle(s)
 
 
-@check("power-cycle", Area.RESET, "MSM-04 MSM-06 MSM-07 MSM-08 MSM-12", "low power by software and back, in time", FULL)
+@check("power-cycle", Area.RESET, "MSM-04 MSM-06 MSM-07 MSM-08", "low power by software and back, in time", FULL)
 def power_cycle(s: Session) -> Iterator[Outcome]:
     drive.need_drivable(s)
     with s.keeping("LowPwrRequestSW"):
@@ -170,7 +170,7 @@ def low_power_pin(s: Session) -> Iterator[Outcome]:
             pins.set("LPMode", level)
 
 
-@check("deinit-in-low-power", Area.RESET, "DP-15 CFG-13", "DPDeinit written in low power holds data paths down", FULL)
+@check("deinit-in-low-power", Area.RESET, "DP-15", "DPDeinit written in low power holds data paths down", FULL)
 def deinit_in_low_power(s: Session) -> Iterator[Outcome]:
     drive.need_drivable(s)
     with s.keeping("LowPwrRequestSW"), s.keeping("DPDeinitLane"):

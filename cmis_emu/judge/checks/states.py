@@ -126,7 +126,7 @@ def outputs(s: Session) -> Iterator[Outcome]:
                          "0 for lanes that are not there", shown)  # fmt: skip
 
 
-@check("init-pending", Area.STATES, "DP-03 DP-06", "DPInitPending is not left behind on an activated data path")
+@check("init-pending", Area.STATES, "DP-03", "DPInitPending is not left behind on an activated data path")
 def init_pending(s: Session) -> Iterator[Outcome]:
     s.need_page(s.regmap.field("DPInitPendingLane").page)
     s.need("DPInitPendingLane", "DPInitPending came with revision 5.0")
