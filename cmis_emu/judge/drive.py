@@ -5,13 +5,26 @@ Owns the sequences that a host follows (HOST-01) and the bounds that the module 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cmis_emu.judge.check import AbsentError
 from cmis_emu.judge.checks.applications import Row
-from cmis_emu.judge.checks.states import ACTIVATED, DEACTIVATED, INITIALIZED, LOW_PWR, PWR_DN, PWR_UP, READY
+from cmis_emu.judge.checks.states import (
+    ACTIVATED,
+    DEACTIVATED,
+    DEINIT,
+    INIT,
+    INITIALIZED,
+    LOW_PWR,
+    PWR_DN,
+    PWR_UP,
+    READY,
+    TX_TURN_OFF,
+    TX_TURN_ON,
+)
 from cmis_emu.judge.session import LANES, Session
 
 BOUND_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 600.0, 3000.0, 6000.0)
@@ -23,6 +36,14 @@ LATENCY_S = 0.2  # ton_flag, ton_IntL (RST-09)
 IN_PROGRESS = 12
 ALL = 0xFF
 STEADY = (ACTIVATED, INITIALIZED)
+TRANSIENT = {
+    INIT: "MaxDurationDPInit",
+    DEINIT: "MaxDurationDPDeinit",
+    TX_TURN_ON: "MaxDurationDPTxTurnOn",
+    TX_TURN_OFF: "MaxDurationDPTxTurnOff",
+}
+"""Transient data path states and how long they may last (DP-12)."""
+POLLS = 2000  # looks at something that takes its full time
 DIRECT = ("DPDeinitLane", "OutputDisableTx", "OutputSquelchForceTx", "OutputDisableRx")
 
 
@@ -58,8 +79,15 @@ def need_drivable(s: Session) -> None:
     s.need_page(s.regmap.field("DPDeinitLane").page)
 
 
-def watch(s: Session, state: Callable[[], int], wanted: Sequence[int], limit_s: float, step_s: float) -> Seen:
-    """Poll a state until it is among `wanted`."""
+def watch(
+    s: Session,
+    state: Callable[[], int],
+    wanted: Sequence[int],
+    limit_s: float,
+    step_s: float,
+    steps_s: Mapping[int, float] = MappingProxyType({}),
+) -> Seen:
+    """Poll a state until it is among `wanted`, every `step_s`, or as `steps_s` says for the state it is in."""
     timer = s.host.timer
     start = since = timer.now()
     steps: list[tuple[int, float]] = []
@@ -69,7 +97,7 @@ def watch(s: Session, state: Callable[[], int], wanted: Sequence[int], limit_s: 
             return Seen(True, (*steps, (current, 0.0)))
         if timer.now() - start > limit_s:
             return Seen(False, (*steps, (current, timer.now() - since)))
-        timer.wait(step_s)
+        timer.wait(steps_s.get(current, step_s))
         found = state()
         if found != current:
             steps.append((current, timer.now() - since))
@@ -179,8 +207,7 @@ def deinit(s: Session, bank: int, mask: int = ALL) -> Seen:
     lanes = [lane for lane in range(1, LANES + 1) if mask >> (lane - 1) & 1]
     s.put_mask("DPDeinitLane", mask, bank)
     limit = bound(s, "MaxDurationDPTxTurnOff", "MaxDurationDPDeinit", "MaxDurationDPInit", "MaxDurationDPTxTurnOn")
-    step = step_for(bound(s, "MaxDurationDPTxTurnOff", "MaxDurationDPDeinit"))
-    return watch(s, lambda: lane_state(s, lanes, bank), (DEACTIVATED,), limit, step)
+    return watch(s, lambda: lane_state(s, lanes, bank), (DEACTIVATED,), limit, limit / POLLS, _steps(s))
 
 
 def stage(s: Session, paths: Sequence[tuple[Row, int]], bank: int) -> tuple[list[int], list[int]]:
@@ -212,5 +239,9 @@ def release(s: Session, lanes: Sequence[int], wanted: Sequence[int], bank: int) 
     mask = sum(1 << (lane - 1) for lane in lanes)
     s.put_mask("DPDeinitLane", ALL & ~mask, bank)
     limit = bound(s, "MaxDurationDPInit", "MaxDurationDPTxTurnOn") + 0.05
-    step = step_for(min(bound(s, "MaxDurationDPInit"), bound(s, "MaxDurationDPTxTurnOn")))
-    return watch(s, lambda: lane_state(s, lanes, bank), wanted, limit, step)
+    return watch(s, lambda: lane_state(s, lanes, bank), wanted, limit, limit / POLLS, _steps(s))
+
+
+def _steps(s: Session) -> dict[int, float]:
+    """How often to look while a data path is in a transient state."""
+    return {state: step_for(bound(s, name)) for state, name in TRANSIENT.items()}
