@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cmis_emu.judge.check import AbsentError, Area, Level, Outcome, check, judged
+from cmis_emu.judge.check import AbsentError, Area, Level, Outcome, check, judged, passed
 from cmis_emu.judge.checks.identity import own_page
 from cmis_emu.judge.session import Session
 
@@ -15,12 +15,11 @@ SELECT_S = 0.010  # tDDCS (DIAG-12)
 
 
 def need_diagnostics(s: Session) -> None:
-    """Go on only with pages 13h and 14h."""
+    """Go on only with page 13h."""
     s.need("DiagnosticPagesSupported")
     if not s.code("DiagnosticPagesSupported"):
         raise AbsentError("diagnostics are not advertised (01h: DiagnosticPagesSupported)")
     own_page(s, s.regmap.field("GatingSupport").page)
-    own_page(s, s.regmap.field("DiagnosticsSelector").page)
 
 
 @check("diagnostics-capabilities", Area.DIAGNOSTICS, "DIAG-06", "an advertised pattern engine has patterns")
@@ -33,6 +32,9 @@ def capabilities(s: Session) -> Iterator[Outcome]:
             if any(s.code(name) for name in places):
                 yield judged(s.code(patterns) != 0, "DIAG-06", patterns, "0, though the engine is advertised",
                              "at least one pattern", s.show(*places[:1], patterns))  # fmt: skip
+    beyond = s.raw("UserPattern")[2 * (s.code("UserPatternLengthMax") + 1) :]
+    if any(beyond):
+        yield passed("DIAG-06", "UserPattern", f"holds bytes beyond its length: {beyond.hex(' ')}")
 
 
 @check("loopback-controls", Area.DIAGNOSTICS, "DIAG-02", "loopbacks that are not advertised are not on")
@@ -54,6 +56,7 @@ def loopbacks(s: Session) -> Iterator[Outcome]:
 )
 def selector(s: Session) -> Iterator[Outcome]:
     need_diagnostics(s)
+    own_page(s, s.regmap.field("DiagnosticsSelector").page)
     known = s.regmap.enums["diag_selector"]
     unknown = next(code for code in range(0x20, 0xC0) if code not in known)
     with s.keeping("DiagnosticsSelector"):

@@ -56,7 +56,7 @@ def unsupported_pages(s: Session) -> Iterator[Outcome]:
         if number in s.compiled.pages or number in CUSTOM or not s.in_image(number):
             continue
         where = f"page {page_name(number)}"
-        if s.image and (unread := _unread(s, number)):
+        if s.image and (unread := _unread(s, number)) and not echo_of(s, number):
             yield not_applicable("PAGE-04", where, f"{unread}, which would advertise it, is not in the image")
             continue
         probed += 1
