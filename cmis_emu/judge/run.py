@@ -20,6 +20,7 @@ from cmis_emu.judge.session import Session
 from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.regmap import RegisterMap
 
+PUT_BACK_TRIES, PUT_BACK_PAUSE_S = 5, 1.0
 OUTCOMES_MAX = 2000  # of one check: a module that makes a check endless is broken anyway
 
 
@@ -34,18 +35,37 @@ def judge(
     session = Session(host, regmap, level)
     order = list(Area)
     chosen = sorted((c for c in checks if c.level <= level), key=lambda c: (c.level, order.index(c.area)))
-    kept = restore.keep(session) if level is Level.FULL else None
+    kept = _keep(session) if level is Level.FULL else None
     results = []
     try:
         results = [Result(each, tuple(run_one(each, session))) for each in chosen]
     finally:
         if kept is not None:
-            with suppress(OSError, AbsentError):  # a module that is gone cannot be put back
-                restore.put_back(session, kept)
+            _put_back(session, kept)
         with suppress(OSError):
             session.close()
     not_run = tuple(each for each in checks if each.level > level)
     return Report(target, level, identity(session), tuple(results), not_run, host.timer.now() - start)
+
+
+def _keep(session: Session) -> restore.Kept | None:
+    """What to put back at the end; None for a module without pages to put it on."""
+    with suppress(AbsentError):
+        return restore.keep(session)
+    return None
+
+
+def _put_back(session: Session, kept: restore.Kept) -> None:
+    """Try for a while: a module that is gone cannot be put back, one that comes back can."""
+    for _ in range(PUT_BACK_TRIES):
+        try:
+            restore.put_back(session, kept)
+        except OSError:
+            session.wait(PUT_BACK_PAUSE_S)
+        except AbsentError:
+            return
+        else:
+            return
 
 
 def run_one(each: Check, session: Session) -> list[Outcome]:

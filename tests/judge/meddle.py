@@ -153,11 +153,11 @@ class Bench:
         clock = emulator.clock
         assert isinstance(clock, ManualClock)
         clock.advance(2.0)  # receivers lock after the state machines are at rest
-        bus = emulator.smbus(1)
-        bus.write_i2c_block_data(0x50, BANK_SELECT, [0, 0x11])
+        host = BusHost(emulator.smbus(1), smbus2.i2c_msg, Simulated(clock))
+        host.write(BANK_SELECT, b"\0\x11")
         for at in (0, 128):  # a host has read the flags of the insertion
-            bus.i2c_rdwr(smbus2.i2c_msg.write(0x50, [at]), smbus2.i2c_msg.read(0x50, 128))
-        bus.write_i2c_block_data(0x50, BANK_SELECT, [0, 0])
+            host.read(at, 128)
+        host.write(BANK_SELECT, b"\0\0")
         return emulator
 
     def image(self, pages: dict[tuple[int, int], bytes], *, live: bool = True, flat: bool | None = None) -> Subject:

@@ -52,6 +52,8 @@ def _tried(s: Session, compiled: CompiledPage) -> list[int]:
 
 @check("read-back", Area.ACCESS, "I2C-09", "masks and staged sets read back what was written, and go back", Level.SAFE)
 def read_back(s: Session) -> Iterator[Outcome]:
+    if s.flat:
+        raise AbsentError("flat memory: no masks and no control sets")
     masks = {field.masked_by for field in s.regmap if field.masked_by is not None}
     for number in (LOWER, 0x10):
         compiled = s.compiled.pages.get(number)
