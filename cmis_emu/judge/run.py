@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 
-from cmis_emu.errors import InputError
+from cmis_emu.errors import AttachError, InputError
 from cmis_emu.judge import restore
 from cmis_emu.judge.check import AbsentError, Area, Check, Level, Outcome, failed, not_applicable
 from cmis_emu.judge.checks import CHECKS
@@ -82,6 +82,8 @@ def run_one(each: Check, session: Session) -> list[Outcome]:
         found = f"no acknowledge ({error.strerror or error})"
         outcomes.append(failed(rule, "", found, "an answer within the hold-off times (I2C-11)"))
         session.forget_mapping()
+    except AttachError:
+        raise  # the emulator went away: nothing that a module did
     except Exception as error:  # a module may give anything; the judge goes on
         outcomes.append(failed(rule, "", f"{type(error).__name__}: {error}", "registers that can be judged"))
         session.forget_mapping()
