@@ -414,6 +414,26 @@ def keeps_mapping(bench: Bench) -> Subject:
     return replace(subject, host=Meddler(subject.host, on_write=on_write, on_read=on_read))
 
 
+def old_status(bench: Bench) -> Subject:
+    """The first look after a trigger shows the ConfigStatus of the trigger before."""
+    subject = dr4(bench)
+    shown = [b""]
+    fresh = [False]
+
+    def on_write(page: int, at: int, data: bytes) -> tuple[int, bytes]:
+        fresh[0] = fresh[0] or (page == 0x10 and at == 143)
+        return at, data
+
+    def on_read(page: int, at: int, data: bytes) -> bytes:
+        if page != 0x11 or at != 202:
+            return data
+        data, shown[0] = (shown[0] if fresh[0] and shown[0] else data), data
+        fresh[0] = False
+        return data
+
+    return replace(subject, host=Meddler(subject.host, on_write=on_write, on_read=on_read))
+
+
 def slow(name: str, code: int = 1) -> Make:
     """A module that advertises to be faster than it is."""
     return back_door((name, code))
@@ -649,6 +669,12 @@ CONTROLS: dict[str, dict[str, Make]] = {
         "data paths stay": reads(0x11, 128, 0x44),
     },
     "low-power-pin": {"not connected": pins(dead=("LPMode",)), "acts when not allowed": reads(LOWER, 3, 0x03)},
+    "self-start": {
+        "waits for the host": writes(
+            lambda _, page, at, data: (at, b"\xff") if (page, at, data) == (0x10, 128, b"\0") else (at, data)
+        ),
+        "stays down": reads(0x11, 128, 0x11),
+    },
     "deinit-in-low-power": {"ignored": deaf(0x10, 128, 128)},
     # data paths
     "applications": {
@@ -694,6 +720,7 @@ CONTROLS: dict[str, dict[str, Make]] = {
         "everything is refused": reads(0x11, 202, 0x22),
         "DPInitPending stays": reads(0x11, 235, 0xFF),
     },
+    "config-at-once": {"the old status is still there": old_status},
     "refusals": {
         "everything succeeds": reads(0x11, 202, 0x11),
         "the active set changes": writes(acs_changes),

@@ -301,6 +301,26 @@ def refusals(s: Session) -> Iterator[Outcome]:
             yield from _refused(s, mask, lanes, (LANES_IN_USE,), "taking activated lanes out of use")
 
 
+@check("config-at-once", Area.DATA_PATHS, "CFG-03", "an accepted trigger replaces the old ConfigStatus at once", FULL)
+def config_at_once(s: Session) -> Iterator[Outcome]:
+    with drive.ready(s), s.keeping("SCS0.AppSelCodeLane"):
+        row = usable(s)[0]
+        lanes = lanes_for(row, row.starts[0])
+        if not drive.deinit(s, 0).done:
+            raise AbsentError("the data paths do not reach DPDeactivated (see applications)")
+        drive.stage(s, [(row, lanes[0])], 0)
+        s.put("SCS0.AppSelCodeLane", MAX_APP_SEL)
+        drive.trigger(s, "SCS0.ApplyDPInitLane", drive.ALL, 0)
+        old = drive.config_result(s, 0)[lanes[0] - 1]
+        if old not in REFUSED:
+            raise AbsentError(f"AppSel {MAX_APP_SEL} is not refused")
+        drive.stage(s, [(row, lanes[0])], 0)
+        drive.trigger(s, "SCS0.ApplyDPInitLane", drive.ALL, 0)
+        first = [s.now_all("ConfigStatusLane")[lane - 1] for lane in lanes]
+        good = all(code in (SUCCESS, drive.IN_PROGRESS) for code in first)
+        yield judged(good, "CFG-03", "first read after the trigger", f"ConfigStatus {first}", "12, or 1 at once")
+
+
 def _refused(s: Session, mask: int, lanes: Sequence[int], codes: tuple[int, ...], what: str) -> Iterator[Outcome]:
     before = s.now_all("ACS.AppSelCodeLane") + s.now_all("ACS.DataPathIDLane")
     drive.trigger(s, "SCS0.ApplyDPInitLane", mask, 0)
@@ -313,4 +333,4 @@ def _refused(s: Session, mask: int, lanes: Sequence[int], codes: tuple[int, ...]
         yield judged(after == before, "CFG-04", what, f"active set {after}", f"{before}, untouched")
 
 
-CHECKS = (applications, breakouts, held, reconfiguration, refusals)
+CHECKS = (applications, breakouts, held, reconfiguration, refusals, config_at_once)

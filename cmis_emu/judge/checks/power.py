@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from cmis_emu.judge import drive
-from cmis_emu.judge.check import AbsentError, Area, Level, Outcome, check, judged
-from cmis_emu.judge.checks.states import DEACTIVATED, LOW_PWR, PWR_DN, PWR_UP, READY
+from cmis_emu.judge.check import AbsentError, Area, Level, Outcome, check, judged, not_applicable
+from cmis_emu.judge.checks.states import ACTIVATED, DEACTIVATED, LOW_PWR, PWR_DN, PWR_UP, READY
 from cmis_emu.judge.session import Session
 
 FULL = Level.FULL
@@ -170,6 +170,34 @@ def low_power_pin(s: Session) -> Iterator[Outcome]:
             pins.set("LPMode", level)
 
 
+@check("self-start", Area.RESET, "MSM-05", "data paths come up by themselves when the module gets ready", FULL)
+def self_start(s: Session) -> Iterator[Outcome]:
+    with drive.ready(s):
+        if not drive.go_low(s).done:
+            raise AbsentError("the module does not reach ModuleLowPwr (see power-cycle)")
+        for bank in range(s.banks):
+            for name in drive.DIRECT:
+                if s.has(name):
+                    s.put(name, 0, bank=bank)
+        if not drive.go_ready(s).done:
+            raise AbsentError("the module does not reach ModuleReady (see power-cycle)")
+        for bank in range(s.banks):
+            used = [i for i, app_sel in enumerate(s.now_all("ACS.AppSelCodeLane", bank)) if app_sel]
+            if not used:
+                yield not_applicable("MSM-05", f"bank {bank}", "no lane is in use")
+                continue
+            limit = drive.bound(s, "MaxDurationDPInit", "MaxDurationDPTxTurnOn") + 0.05
+            seen = drive.watch(s, lambda b=bank, u=used: _laggards(s, b, u), (0,), limit, drive.step_for(limit))  # type: ignore[misc]
+            states = s.now_all("DPStateHostLane", bank)
+            yield judged(seen.done, "MSM-05", f"bank {bank}", f"states {states}", "4 without the host's doing")
+
+
+def _laggards(s: Session, bank: int, lanes: list[int]) -> int:
+    """Used lanes (from 0) that are not in DPActivated."""
+    states = s.now_all("DPStateHostLane", bank)
+    return sum(states[lane] != ACTIVATED for lane in lanes)
+
+
 @check("deinit-in-low-power", Area.RESET, "DP-15", "DPDeinit written in low power holds data paths down", FULL)
 def deinit_in_low_power(s: Session) -> Iterator[Outcome]:
     drive.need_drivable(s)
@@ -226,4 +254,13 @@ def _interrupt(s: Session, asserted: bool, when: str, limit_s: float) -> Outcome
     return judged(good, "FLG-06", f"interrupt when {when}", found, word)
 
 
-CHECKS = (software_reset, reset_defaults, reset_pin, power_cycle, low_power_pin, deinit_in_low_power, interrupt_masks)
+CHECKS = (
+    software_reset,
+    reset_defaults,
+    reset_pin,
+    power_cycle,
+    low_power_pin,
+    self_start,
+    deinit_in_low_power,
+    interrupt_masks,
+)
