@@ -148,7 +148,7 @@ def test_controls_go_back_when_the_module_dies_in_the_middle(bench: Bench) -> No
     start = timer.now()
 
     def on_read(_: int, __: int, data: bytes) -> bytes:
-        if 30 < timer.now() - start < 40:
+        if 30 < timer.now() - start < 33:  # shorter than the judge tries to put things back
             raise OSError(6, "no acknowledge")
         timer.wait(0.0001)
         return data
