@@ -35,9 +35,10 @@ class Session:
         self._select = regmap.field("BankSelect").at
         self._readback = regmap.field("PageSelect").at
         self._refused: set[tuple[int, int]] = set()
+        self.flat = False  # until it is known
         self.read_limit = self._serves()
         self._found_mapping = self._mapping()
-        self.flat = self.code("MemoryModel") == 1 if self.in_image(LOWER) else False
+        self.flat = self.in_image(LOWER) and self.code("MemoryModel") == 1
         self.revision = self._revision()
         self.compiled: CompiledMap = compile_map(regmap, self.revision, self._advertised)
         self.banks = 1 if self.flat else BANKS.get(self._advertised("BanksSupported"), 1)
@@ -98,8 +99,8 @@ class Session:
 
     def select(self, page: int, bank: int = 0, *, force: bool = False) -> int:
         """Map a page with one write of both select bytes (PAGE-02); returns what PageSelect reads then."""
-        if self.flat_known and page == 0:
-            return 0
+        if self.flat and page == 0:
+            return 0  # nothing to select
         if force or self._mapped != (page, bank):
             self._mapped = None
             self.host.write(self._select, bytes([bank, page]))
@@ -108,11 +109,6 @@ class Session:
                 return found
             self._mapped = (page, bank)
         return page
-
-    @property
-    def flat_known(self) -> bool:
-        """True once the module is known to be flat: its page 00h needs no selecting."""
-        return getattr(self, "flat", False)
 
     def forget_mapping(self) -> None:
         """Somebody else selected a page, or the module was reset."""

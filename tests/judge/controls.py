@@ -256,13 +256,21 @@ def knows_selectors(_: Subject, page: int, at: int, data: bytes) -> tuple[int, b
 
 
 def answering(
-    *, size: int = 36, code_off: int = 0, bitmap: int = 0x01, flag: bool = True, unknown: int = 0x41, bad: int = 0x45
+    *,
+    size: int = 36,
+    code_off: int = 0,
+    bitmap: int = 0x01,
+    flag: bool = True,
+    unknown: int = 0x41,
+    bad: int = 0x45,
+    late: bool = False,
 ) -> Make:
     """A CDB that answers 0040h; the keywords break it."""
 
     def make(bench: Bench) -> Subject:
         subject = cdb(bench)
         module = subject.inside
+        last = [0]
 
         def hook(page: int, at: int, data: bytes) -> tuple[int, bytes]:
             if page == 0x9F and at == 128:
@@ -281,6 +289,8 @@ def answering(
                     module.set("LPL", bytes(reply[:size]).ljust(120, b"\0"))
                     module.set("RPLLength", size)
                     module.set("RPLChkCode", (~sum(reply[:size]) & 0xFF) ^ code_off)
+                if late:
+                    status, last[0] = last[0], status
                 module.set("CdbHasFailed1", status >> 6 & 1)
                 module.set("CdbCommandResult1", status & 0x3F)
                 if flag:
@@ -631,6 +641,7 @@ CONTROLS: dict[str, dict[str, Make]] = {
     "cdb-refusals": {
         "an unknown command succeeds": answering(unknown=1),
         "a wrong check code is taken": answering(bad=1),
+        "the status before is still there": answering(late=True),
     },
     "cdb-complete": {"no flag": answering(flag=False)},
     "diagnostics-capabilities": {

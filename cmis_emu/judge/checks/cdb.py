@@ -114,7 +114,7 @@ def _lists(features: bytes, number: int) -> bool:
     return at < len(features) and bool(features[at] >> number % 8 & 1)
 
 
-@check("cdb-refusals", Area.CDB, "CDB-07", "an unknown command and a wrong check code are refused", Level.SAFE)
+@check("cdb-refusals", Area.CDB, "CDB-07 CDB-08", "an unknown command and a wrong check code are refused", Level.SAFE)
 def refusals(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     for where, number, wrong, expected in (
@@ -124,6 +124,9 @@ def refusals(s: Session) -> Iterator[Outcome]:
         code = command(s, number, bytes(2) if number == QUERY_STATUS else b"", wrong_code=wrong)
         found = "busy for too long" if code is None else f"status {code:02X}h"
         yield judged(code == expected, "CDB-07", where, found, f"{expected:02X}h")
+    code = command(s, MODULE_FEATURES)  # a status left over from before would be taken for this one's
+    found = "busy for too long" if code is None else f"status {code:02X}h"
+    yield judged(code == SUCCESS, "CDB-08", "command 0040h after a failure", found, "busy at once, then 01h")
 
 
 @check("cdb-complete", Area.CDB, "CDB-09", "a command ends with its completion flag", Level.SAFE)

@@ -146,7 +146,7 @@ def reserved(s: Session) -> Iterator[Outcome]:
         where = f"page {page.name}"
         try:
             data = s.page(number)
-        except Exception as absent:  # an advertised page that cannot be selected is another check's
+        except AbsentError as absent:  # an advertised page that cannot be selected is another check's
             yield not_applicable("HOST-06", where, str(absent))
             continue
         if echo_of(s, number):

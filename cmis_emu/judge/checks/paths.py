@@ -37,6 +37,14 @@ def usable(s: Session) -> list[Row]:
     return [row for row in rows(s)[0] if row.starts and row.host_lanes]
 
 
+def first_usable(s: Session) -> Row:
+    """The default application, as a rule (APP-06). Raises AbsentError when there is none."""
+    found = usable(s)
+    if not found:
+        raise AbsentError("no application has lanes to run on (see application-list)")
+    return found[0]
+
+
 def lanes_for(row: Row, start: int) -> tuple[int, ...]:
     """Host lanes of an instance."""
     return tuple(range(start, start + row.host_lanes))
@@ -168,7 +176,7 @@ def _running(s: Session, plan: Plan, where: str, bank: int) -> Iterator[Outcome]
 def held(s: Session) -> Iterator[Outcome]:
     s.need("OutputDisableTx", "OutputDisableTx is not advertised")
     with drive.ready(s), s.keeping("SCS0.AppSelCodeLane"):
-        row = usable(s)[0]
+        row = first_usable(s)
         lanes = lanes_for(row, row.starts[0])
         media = (place(s, [(row, row.starts[0])]) or [(1,)])[0]
         yield from _brought(s, row, lanes)
@@ -230,7 +238,7 @@ def _output(s: Session, media: Sequence[int], on: bool, when: str) -> Iterator[O
 )
 def reconfiguration(s: Session) -> Iterator[Outcome]:
     with drive.ready(s), s.keeping("SCS0.AppSelCodeLane"):
-        row = usable(s)[0]
+        row = first_usable(s)
         lanes = lanes_for(row, row.starts[0])
         mask = sum(1 << (lane - 1) for lane in lanes)
         yield from _brought(s, row, lanes)
@@ -266,7 +274,7 @@ def reconfiguration(s: Session) -> Iterator[Outcome]:
 def refusals(s: Session) -> Iterator[Outcome]:
     with drive.ready(s), s.keeping("SCS0.AppSelCodeLane"):
         known = rows(s)[0]
-        row = usable(s)[0]
+        row = first_usable(s)
         lanes = lanes_for(row, row.starts[0])
         yield from _brought(s, row, lanes)
         if len(known) < MAX_APP_SEL:
@@ -304,7 +312,7 @@ def refusals(s: Session) -> Iterator[Outcome]:
 @check("config-at-once", Area.DATA_PATHS, "CFG-03", "an accepted trigger replaces the old ConfigStatus at once", FULL)
 def config_at_once(s: Session) -> Iterator[Outcome]:
     with drive.ready(s), s.keeping("SCS0.AppSelCodeLane"):
-        row = usable(s)[0]
+        row = first_usable(s)
         lanes = lanes_for(row, row.starts[0])
         if not drive.deinit(s, 0).done:
             raise AbsentError("the data paths do not reach DPDeactivated (see applications)")
