@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.bus.preload import wire
+from cmis_emu.clock import ScaledClock
 from cmis_emu.emulator import Emulator
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, UnknownFieldError
 from cmis_emu.port import Port
@@ -158,7 +159,8 @@ def status(emulator: Emulator) -> dict[str, Any]:
         if module is not None:
             row |= {"profile": module.profile.name, "state": module.msm.state.value, **module.readings()}
         ports.append(row)
-    return {"time_s": emulator.clock.now, "seed": emulator.seed, "ports": ports}
+    speed = emulator.clock.speed if isinstance(emulator.clock, ScaledClock) else 1.0
+    return {"time_s": emulator.clock.now, "speed": speed, "seed": emulator.seed, "ports": ports}
 
 
 def _plain(value: Any) -> Any:

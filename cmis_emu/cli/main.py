@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cmis_emu.cli import check as checking
 from cmis_emu.cli import running
 from cmis_emu.cli.demo import play
 from cmis_emu.cli.show import show_page
@@ -217,6 +218,22 @@ def remove(port: str, attach: str | None) -> None:
     """Pull the module out of PORT."""
     with running.client(attach) as emulator:
         emulator.ask("remove", port=port)
+
+
+@cli.command()
+@click.argument("target", metavar="TARGET")
+@click.option("--level", type=click.Choice(list(checking.LEVELS)), default="read-only", show_default=True)
+@click.option("--json", "json_path", metavar="F", type=click.Path(path_type=Path), help="write the report as JSON")
+@click.option("--junit", "junit_path", metavar="F", type=click.Path(path_type=Path), help="write it as JUnit XML")
+@attach_option
+def check(target: str, level: str, json_path: Path | None, junit_path: Path | None, attach: str | None) -> None:
+    """Judge a CMIS module against the rules.
+
+    TARGET is a profile, a dump file, a port of a running emulator, or /dev/i2c-N (/dev/i2c-N:0x50). read-only
+    writes nothing but page selects (reading flags clears them); safe puts back what it changes; full resets the
+    module, cycles its power states and applies its applications.
+    """
+    sys.exit(checking.check(target, checking.LEVELS[level], json_path, junit_path, attach))
 
 
 @cli.command()

@@ -33,3 +33,9 @@ def test_the_hosts_five_lines(tmp_path: Path) -> None:
     (tmp_path / "host.py").write_text(code)
     program = [sys.executable, "host.py"]
     assert printed("-m", "cmis_emu", "exec", "qsfpdd-400g-dr4", "--", *program, cwd=tmp_path)[-1].endswith("] mW")
+
+
+def test_judging_a_module() -> None:
+    shown = next(body for kind, body in BLOCKS if body.startswith("qsfpdd-400g-dr4: ")).splitlines()
+    report = printed("-m", "cmis_emu", "check", "qsfpdd-400g-dr4", "--level", "full")
+    assert [line for line in shown if line != "..." and line not in report] == []

@@ -1,0 +1,23 @@
+"""All checks, in the order of their files. A check that is not listed here is not run; a test compares."""
+
+from __future__ import annotations
+
+from cmis_emu.judge.check import Check
+from cmis_emu.judge.checks import (
+    access,
+    applications,
+    cdb,
+    diagnostics,
+    flags,
+    identity,
+    monitors,
+    pages,
+    paths,
+    power,
+    safe,
+    states,
+    vdm,
+)
+
+MODULES = (access, pages, identity, applications, states, flags, monitors, vdm, cdb, diagnostics, safe, power, paths)
+CHECKS: tuple[Check, ...] = tuple(each for module in MODULES for each in module.CHECKS)
