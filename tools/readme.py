@@ -1,4 +1,4 @@
-"""Puts today's coverage table and rule totals into README.md. Run: python tools/readme.py [--check]."""
+"""Puts today's coverage table, rule totals and verdict into README.md. Run: python tools/readme.py [--check]."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ PATH = ROOT / "README.md"
 SHOWN_PAGES = ("lower", "00h", "01h", "02h", "10h", "11h")
 
 
-def printed(tool: str) -> list[str]:
-    """Lines that a tool prints."""
-    done = subprocess.run([sys.executable, f"tools/{tool}"], cwd=ROOT, check=True, capture_output=True, text=True)
+def printed(*command: str) -> list[str]:
+    """Lines that a program of the project prints."""
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout.splitlines()
 
 
 def refreshed(text: str) -> str:
     """README text with the figures of today."""
-    report = printed("map_report.py")
+    report = printed("tools/map_report.py")
     rows = [report[0], *(row for row in report if row.startswith(SHOWN_PAGES)), "...", report[-1]]
     text, tables = re.subn(r"```\npage   title.*?```", "```\n" + "\n".join(rows) + "\n```", text, flags=re.DOTALL)
-    text, totals = re.subn(r"`\d+ rules: [^`]*`", f"`{printed('rule_report.py')[-1]}`", text)
-    if (tables, totals) != (1, 1):
-        raise SystemExit(f"README.md: found {tables} coverage tables and {totals} rule totals, expected one of each")
+    text, totals = re.subn(r"`\d+ rules: [^`]*`", f"`{printed('tools/rule_report.py')[-1]}`", text)
+    judged = printed("-m", "cmis_emu", "check", "qsfpdd-400g-dr4", "--level", "full")[-1]
+    text, verdicts = re.subn(r"^PASS: \d+ passed, .*full in .*$", judged, text, flags=re.MULTILINE)
+    if (tables, totals, verdicts) != (1, 1, 1):
+        found = f"{tables} coverage tables, {totals} rule totals and {verdicts} verdicts"
+        raise SystemExit(f"README.md: found {found}, expected one of each")
     return text
 
 

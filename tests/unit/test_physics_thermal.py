@@ -34,7 +34,7 @@ def slopes(junction_c: float, case_c: float, given_input: ThermalInput) -> tuple
 
 
 def rk4(junction_c: float, case_c: float, given_input: ThermalInput, duration_s: float) -> tuple[float, float]:
-    steps = max(20, math.ceil(duration_s / 0.5))
+    steps = max(20, math.ceil(duration_s / 0.2))  # its own error stays well below what is asked of the model
     h = duration_s / steps
     j, c = junction_c, case_c
     for _ in range(steps):
