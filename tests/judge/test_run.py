@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
@@ -36,6 +37,32 @@ def run(subject: Subject, level: Level) -> Report:
 
 def failures(report: Report) -> list[str]:
     return [f"{c.name} {o.rule} {o.subject}: found {o.found}, demanded {o.demanded}" for c, o in report.failures()]
+
+
+FOUR_BANKS = """
+profile: four-banks
+base: osfpxd-1600g-2xdr8
+registers: {BanksSupported: 2, MaxPower: 60.0}
+plant: {host_lanes: 32, media_lanes: 32}
+"""
+
+MUXPONDER = """
+profile: muxponder
+base: qsfpdd-400g-dr4
+registers: {NetworkPathPagesSupported: 1}
+durations_ms: {NPInit: 2000, NPDeinit: 150, NPTxTurnOn: 300, NPTxTurnOff: 120}
+applications:
+  - {host: 0x11, media: 0x1C, host_lanes: 8, media_lanes: 4, host_start: 1, media_start: 1}
+  - {host: 0x0D, media: 0x14, host_lanes: 2, media_lanes: 1, host_start: 0x55, media_start: 0x0F}
+  - {host: 0x0D, media: 0x1C, host_lanes: 2, media_lanes: 4, host_start: 0x55, media_start: 1, network_path: true}
+"""
+
+
+@pytest.mark.parametrize("text", [FOUR_BANKS, MUXPONDER], ids=["four-banks", "muxponder"])
+def test_products_beyond_the_library_pass_in_full(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "product.yaml"
+    path.write_text(text)
+    test_every_profile_passes_in_full_with_the_rest_explained(str(path))
 
 
 @pytest.mark.parametrize("name", profile_names())

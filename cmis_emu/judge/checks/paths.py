@@ -45,6 +45,12 @@ def first_usable(s: Session) -> Row:
     return found[0]
 
 
+def on_network_path(s: Session, row: Row) -> bool:
+    """True when the application's media side may belong to a network path: which bit an AppSel has is open."""
+    name = "NetworkPathApplicationExtension"
+    return s.has(name) and bool(s.code(name) >> (row.app_sel - 1) & 3)
+
+
 def lanes_for(row: Row, start: int) -> tuple[int, ...]:
     """Host lanes of an instance."""
     return tuple(range(start, start + row.host_lanes))
@@ -157,7 +163,9 @@ def _running(s: Session, plan: Plan, where: str, bank: int) -> Iterator[Outcome]
         good = all(flags[lane - 1] for lane in lanes)
         yield judged(good, "DP-13", f"{where}: DPStateChangedFlag", f"{flags}", "1 on its lanes after DPActivated")
     media = place(s, plan) if bank == 0 else None
-    if s.has("OutputStatusTx") and media:
+    if any(on_network_path(s, row) for row, _ in plan):
+        yield not_applicable("DP-08", where, "its media lanes may be those of a network path (NP-01)")
+    elif s.has("OutputStatusTx") and media:
         on = s.now_all("OutputStatusTx", bank)
         missing = sum(not on[lane - 1] for group in media for lane in group)
         count = sum(len(group) for group in media)
