@@ -14,15 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cmis_emu.bus.connection import Connection
 from cmis_emu.bus.preload import wire
 from cmis_emu.clock import ScaledClock
 from cmis_emu.emulator import Emulator
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, UnknownFieldError
 from cmis_emu.port import Port
 from cmis_emu.registers.view import decode_page
-
-TIMEOUT_S = 10.0
-
 
 # -- where emulators are found ---------------------------------------------------------------------
 
@@ -180,44 +178,21 @@ class ControlClient:
     """Asks a running emulator. Raises AttachError when it does not answer, CmisEmuError for its refusals."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(TIMEOUT_S)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise AttachError(f"{path}: found no emulator there ({error.strerror or error})") from None
+        self._connection = Connection(path)
 
     def close(self) -> None:
         """Hang up."""
-        self._socket.close()
+        self._connection.close()
 
     def ask(self, operation: str, **arguments: Any) -> Any:
         """One request; the reply's value."""
         payload = json.dumps({"op": operation, **arguments}).encode()
-        try:
-            self._socket.sendall(wire.REQUEST.pack(len(payload), wire.Op.CONTROL, 0) + payload)
-            length, status_code = wire.REPLY.unpack(self._exactly(wire.REPLY.size))
-            reply = self._exactly(length)
-        except TimeoutError:
-            raise AttachError(f"{self._path}: the emulator did not answer in {TIMEOUT_S:g} s") from None
-        except OSError as error:
-            raise AttachError(f"{self._path}: the emulator went away ({error.strerror or error})") from None
+        status_code, reply = self._connection.ask(wire.Op.CONTROL, payload)
         if status_code < 0:
-            raise AttachError(f"{self._path}: the emulator refused ({os.strerror(-status_code)})")
+            raise AttachError(f"{self._connection.path}: the emulator refused ({os.strerror(-status_code)})")
         found = json.loads(reply)
         if "input error" in found:
             raise RefusedError(found["input error"])
         if "error" in found:
             raise CmisEmuError(found["error"])
         return found["ok"]
-
-    def _exactly(self, length: int) -> bytes:
-        found = bytearray()
-        while len(found) < length:
-            block = self._socket.recv(length - len(found))
-            if not block:
-                raise ConnectionResetError(0, "connection closed")
-            found += block
-        return bytes(found)

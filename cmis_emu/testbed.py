@@ -96,18 +96,18 @@ def parse_testbed(source: Located) -> Testbed:
     source.check_keys(("version", "seed", "environment", "ports", "fibres"), ("version", "ports"))
     if type(source["version"]) is not int or source["version"] != VERSION:
         raise source.error("version", source["version"], str(VERSION))
-    environment = _mapping(source, "environment")
+    environment = source.section("environment")
     environment.check_keys(("ambient_c", "airflow"))
-    ports = tuple(_port(_mapping(source, "ports"), name) for name in _mapping(source, "ports"))
+    ports = tuple(_port(source.section("ports"), name) for name in source.section("ports"))
     if not ports:
         raise source.error("ports", "no port", "at least one")
     taken: dict[int, str] = {}
     for port in ports:
         if port.bus in taken:
-            where = _mapping(source, "ports")[port.name]
+            where = source.section("ports")[port.name]
             raise where.error("bus", f"bus {port.bus} of port {taken[port.bus]}", "a bus of its own for each port")
         taken[port.bus] = port.name
-    fibres = _mapping(source, "fibres")
+    fibres = source.section("fibres")
     plans = tuple(_fibre(fibres, name, {p.name for p in ports}) for name in fibres)
     _check_ends(fibres, plans)
     return Testbed(
@@ -119,20 +119,8 @@ def parse_testbed(source: Located) -> Testbed:
     )
 
 
-def _mapping(source: Located, key: str) -> Located:
-    value = source.get(key)
-    if value is None:
-        return Located(source.file, source.line)
-    if not isinstance(value, Located):
-        raise source.error(key, value, "key: value pairs")
-    return value
-
-
 def _number(source: Located, key: str, default: float, low: float, high: float) -> float:
-    value = source.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise source.error(key, value, f"a number from {low:g} to {high:g}")
-    return float(value)
+    return float(source.number(key, low, high)) if key in source else default
 
 
 def _seed(source: Located) -> int:
@@ -147,7 +135,7 @@ def _port(ports: Located, name: str) -> PortPlan:
     if not isinstance(plan, Located):
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
     plan.check_keys(("profile", "bus", "state", "registers"), ("bus",), field=f"port {name}")
-    state = _mapping(plan, "state")
+    state = plan.section("state")
     state.check_keys(_PINS, field=f"port {name}: state")
     for pin, level in state.items():
         if not isinstance(level, bool):
@@ -168,7 +156,7 @@ def _port(ports: Located, name: str) -> PortPlan:
     bus = plan["bus"]
     if isinstance(bus, bool) or not isinstance(bus, int) or not 0 <= bus <= 4095:
         raise plan.error("bus", bus, "a bus number from 0 to 4095")
-    registers = _mapping(plan, "registers")
+    registers = plan.section("registers")
     for field, value in registers.items():
         _check_register(registers, field, value, f"port {name}: registers")
     pins = {_PINS[pin][0]: level ^ _PINS[pin][1] for pin, level in state.items()}

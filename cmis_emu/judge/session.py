@@ -159,6 +159,15 @@ class Session:
         """Raw code of an element as first read."""
         return self._number(self.regmap.field(name), self._cached, lane, bank)
 
+    def missing_media_lanes(self) -> list[int]:
+        """Media lanes that the module says it lacks (APP-08). Raises AbsentError unless they are some of them."""
+        missing = [lane for lane, gone in enumerate(self.codes("MediaLaneUnsupported"), 1) if gone]
+        if not missing:
+            raise AbsentError("the module has all media lanes")
+        if len(missing) == LANES:
+            raise AbsentError("every media lane is denied")
+        return missing
+
     def codes(self, name: str, bank: int = 0) -> list[int]:
         """Raw codes of all lanes as first read."""
         field = self.regmap.field(name)

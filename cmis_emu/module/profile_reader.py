@@ -98,7 +98,7 @@ def read_profile(source: Located) -> Profile:
     source.check_keys(_KEYS, ("profile", "title", "form_factor", "revision", "registers"))
     regmap = load_maps()
     revision = _revision(source)
-    registers = _section(source, "registers")
+    registers = source.section("registers")
     given = source.get("applications") or []
     if not isinstance(given, list):
         raise source.error("applications", given, "a list of mappings")
@@ -133,7 +133,7 @@ def read_profile(source: Located) -> Profile:
     listed = advertised_applications(regmap, image, applications)
     if "behaviour" in source and behaviour.default_app_sel > max(1, len(listed)):
         expected = f"the number of an application, up to {len(listed)}"
-        raise _section(source, "behaviour").error("default_app_sel", behaviour.default_app_sel, expected)
+        raise source.section("behaviour").error("default_app_sel", behaviour.default_app_sel, expected)
     return Profile(
         name=_text(source, "profile"),
         title=_text(source, "title"),
@@ -146,7 +146,7 @@ def read_profile(source: Located) -> Profile:
         behaviour=behaviour,
         password=_password(source, regmap),
         latency=_latency(source),
-        plant=_record(source, "plant", _section(source, "plant"), PlantParameters),
+        plant=_record(source, "plant", source.section("plant"), PlantParameters),
         regmap=regmap,
         compiled=compiled,
         image=image,
@@ -161,26 +161,8 @@ def _text(source: Located, key: str) -> str:
     return value
 
 
-def _section(source: Located, key: str) -> Located:
-    section = source.get(key)
-    if section is None:
-        return Located(source.file, source.line)
-    if not isinstance(section, Located):
-        raise source.error(key, section, "key: value pairs")
-    return section
-
-
-def _number(section: Located, key: str, low: float, high: float, *, whole: bool = False) -> float:
-    """A number within limits; a bool is not one."""
-    value = section[key]
-    kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        raise section.error(key, value, f"a number from {low:g} to {high:g}{', whole' if whole else ''}")
-    return value
-
-
 def _behaviour(source: Located) -> Behaviour:
-    section = _section(source, "behaviour")
+    section = source.section("behaviour")
     section.check_keys([f.name for f in fields(Behaviour)])
     for key, value in section.items():
         if key == "media_lanes":
@@ -188,18 +170,18 @@ def _behaviour(source: Located) -> Behaviour:
                 raise section.error(key, value, f"one of {', '.join(_MEDIA_LANES)}")
         else:
             low, high, whole = _BEHAVIOUR_LIMITS[key]
-            _number(section, key, low, high, whole=whole)
+            section.number(key, low, high, whole=whole)
     return Behaviour(**section)
 
 
 def _password(source: Located, regmap: RegisterMap) -> PasswordPolicy:
     """The section `password` (PW-01, PW-02)."""
-    section = _section(source, "password")
+    section = source.section("password")
     section.check_keys([f.name for f in fields(PasswordPolicy)])
     if "host" in section:
-        _number(section, "host", 0, HOST_LAST, whole=True)
+        section.number("host", 0, HOST_LAST, whole=True)
     if section.get("module") is not None:
-        _number(section, "module", HOST_LAST + 1, 0xFFFF_FFFF, whole=True)
+        section.number("module", HOST_LAST + 1, 0xFFFF_FFFF, whole=True)
     if not isinstance(section.get("wrong_entry_locks", True), bool):
         raise section.error("wrong_entry_locks", section["wrong_entry_locks"], "true or false")
     protects = section.get("protects", [])
@@ -214,19 +196,19 @@ def _latency(source: Located) -> LatencyParameters | None:
     """The section `latency_ns` (TIM-01)."""
     if "latency_ns" not in source:
         return None
-    section = _section(source, "latency_ns")
+    section = source.section("latency_ns")
     section.check_keys([f.name for f in fields(LatencyParameters)], ("rx", "tx"))
     for key in section:
-        _number(section, key, 0, LARGEST_SPREAD_NS if key == "spread" else LARGEST_NS)
+        section.number(key, 0, LARGEST_SPREAD_NS if key == "spread" else LARGEST_NS)
     return LatencyParameters(**section)
 
 
 def _signal_integrity(source: Located, regmap: RegisterMap) -> Mapping[str, int]:
     """Application defaults of the settings (CFG-05), by the names of the control sets' fields."""
-    section = _section(source, "signal_integrity")
+    section = source.section("signal_integrity")
     section.check_keys((*TX_SETTINGS, *RX_SETTINGS))
     for key in section:
-        _number(section, key, 0, regmap.field(f"SCS0.{key}").maximum, whole=True)
+        section.number(key, 0, regmap.field(f"SCS0.{key}").maximum, whole=True)
     return dict(section)
 
 
@@ -266,7 +248,7 @@ def _application(source: Located, number: int, row: Any) -> Application:
 def _durations(source: Located) -> dict[str, int]:
     names = ("MgmtInit", *DURATION_FIELDS)
     found: dict[str, int] = {}
-    section = _section(source, "durations_ms")
+    section = source.section("durations_ms")
     section.check_keys(names)
     for name, value in section.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
@@ -279,7 +261,7 @@ def _durations(source: Located) -> dict[str, int]:
 
 def _thresholds(source: Located, regmap: RegisterMap, registers: Mapping[str, Any]) -> dict[str, int | bytes]:
     """Codes of page 02h from rows of high alarm, low alarm, high warning, low warning."""
-    section = _section(source, "thresholds")
+    section = source.section("thresholds")
     section.check_keys(_THRESHOLDS)
     found: dict[str, int | bytes] = {}
     for key, row in section.items():
@@ -330,10 +312,10 @@ def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:
             raise section.error(key, value, expected)
         elif int in choices:
             least = 0 if key == "media_lanes" else 1  # a copper cable has no light
-            values[key] = _number(section, key, least, MAX_LANES, whole=True)
+            values[key] = section.number(key, least, MAX_LANES, whole=True)
         else:
             smallest = SMALLEST if key.endswith(_POSITIVE) else -LARGEST
-            values[key] = _number(section, key, smallest, LARGEST)
+            values[key] = section.number(key, smallest, LARGEST)
     for each in fields(kind):  # type: ignore[arg-type]
         if each.default is MISSING and each.default_factory is MISSING and each.name not in values:
             raise outer.error(name, f"no {each.name}", f"{name} with {each.name}")

@@ -105,7 +105,7 @@ def load_enums(path: Path | str, text: str | None = None) -> tuple[Enums, Mappin
     source = load_yaml(path, text)
     source.check_keys(("enums", "tables"), ("enums",))
     enums: dict[str, Mapping[int, str]] = {}
-    for name, codes in _section(source, "enums").items():
+    for name, codes in source.section("enums", "a mapping").items():
         named: dict[int, str] = {}
         for code, text_ in _codes(source["enums"], name, codes):
             if not isinstance(text_, str):
@@ -113,7 +113,7 @@ def load_enums(path: Path | str, text: str | None = None) -> tuple[Enums, Mappin
             named[code] = text_
         enums[name] = MappingProxyType(named)
     tables: dict[str, Mapping[int, Row]] = {}
-    for name, codes in _section(source, "tables").items():
+    for name, codes in source.section("tables", "a mapping").items():
         rows: dict[int, Row] = {}
         for code, row in _codes(source["tables"], name, codes):
             if not isinstance(row, dict):
@@ -263,15 +263,6 @@ def _also(source: Located, page: PageMap) -> dict[int, PageMap]:
         present = tuple((*choice, *extra) for choice in page.present or ((),))
         pages[number] = replace(page, number=number, fields=fields, present=present)
     return pages
-
-
-def _section(source: Located, key: str) -> Located:
-    found = source.get(key)
-    if found is None:
-        return Located(source.file, source.line)
-    if not isinstance(found, Located):
-        raise source.error(key, found, "a mapping")
-    return found
 
 
 def _codes(section: Located, name: str, codes: object) -> list[tuple[int, object]]:

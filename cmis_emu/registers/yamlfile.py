@@ -71,6 +71,23 @@ class Located(dict[str, Any]):
             if key not in self:
                 raise self.error(None, "no such key", f"the key {key!r}", field=field or key)
 
+    def section(self, key: str, expected: str = "key: value pairs") -> Located:
+        """The mapping under `key`, an empty one when it is missing. Raises InputError for anything else."""
+        found = self.get(key)
+        if found is None:
+            return Located(self.file, self.line)
+        if not isinstance(found, Located):
+            raise self.error(key, found, expected)
+        return found
+
+    def number(self, key: str, low: float, high: float, *, whole: bool = False) -> float:
+        """The number under `key`, within limits; a bool is not one. Raises InputError."""
+        value = self[key]
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            raise self.error(key, value, f"a number from {low:g} to {high:g}{', whole' if whole else ''}")
+        return value
+
 
 def load_yaml(path: Path | str, text: str | None = None) -> Located:
     """The mapping in `path` (or in `text`, with `path` as its name). Raises InputError with file:line."""
