@@ -11,8 +11,8 @@ import threading
 from cmis_emu.clock import Clock
 from cmis_emu.errors import InputError
 from cmis_emu.module.module import Module
-from cmis_emu.physics.fibre import LightPath, nominal_loss_db
-from cmis_emu.physics.plant import LinkedLight
+from cmis_emu.physics.fibre import Strand, nominal_loss_db
+from cmis_emu.physics.light import LinkedLight
 from cmis_emu.testbed import FibrePlan
 
 
@@ -27,7 +27,7 @@ class Fibre:
         self._lock = lock
         self._loss_db = nominal_loss_db(plan.length_m) if plan.loss_db is None else plan.loss_db
         self._is_cut = False
-        self._paths: list[LightPath] = []
+        self._paths: list[Strand] = []
 
     @property
     def loss_db(self) -> float:
@@ -64,11 +64,11 @@ class Fibre:
             for path in self._paths:
                 path.cut = cut
 
-    def state(self) -> tuple[float, bool, list[LightPath]]:
+    def state(self) -> tuple[float, bool, list[Strand]]:
         """What a snapshot keeps."""
         return self._loss_db, self._is_cut, self._paths
 
-    def restore_state(self, state: tuple[float, bool, list[LightPath]]) -> None:
+    def restore_state(self, state: tuple[float, bool, list[Strand]]) -> None:
         """Go back to a kept state."""
         self._loss_db, self._is_cut, self._paths = state
 
@@ -83,7 +83,7 @@ class Fibre:
                 if transmitter is None or lane > transmitter.plant.parameters.media_lanes:
                     receiver.plant.set_light_source(lane, None)
                     continue
-                path = LightPath(self._loss_db)
+                path = Strand(self._loss_db)
                 path.cut = self._is_cut
                 self._paths.append(path)
                 receiver.plant.set_light_source(lane, LinkedLight(transmitter.plant.tx_source(lane), path))

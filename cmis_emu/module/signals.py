@@ -20,7 +20,8 @@ from cmis_emu.module.flags import Flags
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.states import OPERATING, DpState
-from cmis_emu.physics.plant import ModulePlant, Payload, Quantity
+from cmis_emu.physics.light import TRAFFIC, Payload, Stream
+from cmis_emu.physics.plant import ModulePlant, Quantity
 from cmis_emu.registers.memory import Cell, Memory
 
 LOS_ASSERT_NS = 100 * NS_PER_US
@@ -183,9 +184,9 @@ class LaneSignals:
             return HostLane(HostOutput.OFF, False)
         media = carrier.media_lane_of(lane)
         if self._rx_status & bit:
-            carried = self._plant.rx_payload(self._first + media).inverted
+            carried = self._plant.rx_payload(self._first + media).streams
             place = carrier.host_lanes_of(media).index(lane)
-            inverted = carried[place % len(carried)] if carried else False
+            inverted = carried[place % len(carried)].inverted if carried else False
             return HostLane(HostOutput.SIGNAL, inverted ^ flipped)
         dark = self._los >> (media - 1) & 1
         squelched = dark and not control["AutoSquelchDisableRx"].bits() & bit
@@ -282,8 +283,9 @@ class LaneSignals:
         path = self._frame.path_of_media(lane)
         hosts = () if path is None else path.host_lanes_of(lane)
         flips = self._frame.control["InputPolarityFlipTx"].bits()
-        inverted = tuple(self._equaliser.signals[h - 1].inverted ^ bool(flips >> (h - 1) & 1) for h in hosts)
-        return Payload(not self._squelched >> (lane - 1) & 1, inverted)
+        inverted = [self._equaliser.signals[h - 1].inverted ^ bool(flips >> (h - 1) & 1) for h in hosts]
+        streams = tuple(Stream(TRAFFIC, each) for each in inverted)
+        return Payload(not self._squelched >> (lane - 1) & 1, streams)
 
     def _tx_settled(self, lane: int) -> None:
         self._settle_timers.pop(lane, None)

@@ -14,17 +14,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple, Protocol
 
 from cmis_emu.clock import NS_PER_S, Clock
-from cmis_emu.physics.fibre import LightPath
 from cmis_emu.physics.laser import EML_1310, LaserParameters
+from cmis_emu.physics.light import NOTHING, Beam, LightObserver, LightSource, Payload, Trend
 from cmis_emu.physics.noise import MAX_SIGMA, gauss, spread
 from cmis_emu.physics.supply import SupplyParameters
 from cmis_emu.physics.tec import TecParameters
 from cmis_emu.physics.thermal import ThermalInput, ThermalParameters, ThermalSegment
 from cmis_emu.physics.units import db_to_ratio, dbm_to_w
 
+TDECQ_RISES_ABOVE_C, TDECQ_DB_PER_K = 60.0, 0.01  # section 2, feedback
 UNCOOLED_RISE_C = 8.0  # an uncooled laser is this much warmer than the case
 LASER_TEMPERATURE_NOISE_C = 0.01
 
@@ -51,14 +51,6 @@ class Quantity(IntEnum):
 
 
 _RELATIVE = (Quantity.TX_POWER, Quantity.RX_POWER)  # their errors are ratios, in dB
-
-
-class Trend(NamedTuple):
-    """A noise-free value and where it can go until the next input: bound on |rate| per s, further excursion."""
-
-    value: float
-    rate: float = 0.0
-    remaining: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +87,11 @@ class PlantParameters:
     thermal: ThermalParameters = field(default_factory=ThermalParameters)
     supply: SupplyParameters = field(default_factory=SupplyParameters)
     power: PowerParameters = field(default_factory=PowerParameters)
-    tx_power_dbm: float = 1.5  # average power of a lane
+    tx_power_dbm: float = 1.53  # average power of a lane; an OMA of 1.7 dBm
     tx_spread_db: float = 0.15  # lane to lane, one sigma
+    extinction_db: float = 5.0
+    tdecq_db: float = 2.0
+    tdecq_spread_db: float = 0.05  # lane to lane, one sigma
     bias_spread: float = 0.05  # lane to lane, one sigma, as a fraction
     apc_tau_s: float = 0.05
     los_assert_dbm: float = -13.0
@@ -119,25 +114,6 @@ class PlantParameters:
         return dbm_to_w(self.los_deassert_dbm)
 
 
-class Payload(NamedTuple):
-    """What light carries: modulated or not, and whether each electrical lane in it is inverted."""
-
-    modulated: bool = True
-    inverted: tuple[bool, ...] = ()
-
-
-NOTHING = Payload(False)
-
-
-class LightSource(Protocol):
-    """Light that arrives somewhere. `subscribe` tells when it may have changed."""
-
-    def trend(self, now_ns: int) -> Trend: ...
-    def payload(self) -> Payload: ...
-    def subscribe(self, changed: Callable[[], None]) -> None: ...
-    def unsubscribe(self, changed: Callable[[], None]) -> None: ...
-
-
 class TxLight:
     """What leaves one Tx lane of a plant."""
 
@@ -151,49 +127,26 @@ class TxLight:
         """Average power in W."""
         return self._plant.trend(Quantity.TX_POWER, self._lane, now_ns)
 
+    def beam(self, now_ns: int) -> Beam:
+        """Its quality as it leaves."""
+        return self._plant.tx_beam(self._lane, now_ns)
+
     def payload(self) -> Payload:
         """What it carries."""
         return self._plant.tx_payload(self._lane)
 
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        """Call `changed` when the lane's output changes."""
-        self._plant.tx_listeners.append((self._lane, changed))
+    def errors(self, now_ns: int) -> float:
+        """Bit error ratio that it carries already."""
+        return self._plant.tx_errors(self._lane, now_ns)
 
-    def unsubscribe(self, changed: Callable[[], None]) -> None:
+    def subscribe(self, observer: LightObserver) -> None:
+        """Tell `observer` of changes of the lane's output."""
+        self._plant.tx_observers.append((self._lane, observer))
+
+    def unsubscribe(self, observer: LightObserver) -> None:
         """No more calls."""
-        if (self._lane, changed) in self._plant.tx_listeners:
-            self._plant.tx_listeners.remove((self._lane, changed))
-
-
-class LinkedLight:
-    """A source seen through a light path."""
-
-    __slots__ = ("_path", "_source")
-
-    def __init__(self, source: LightSource, path: LightPath) -> None:
-        self._source = source
-        self._path = path
-
-    def trend(self, now_ns: int) -> Trend:
-        """Average power in W at the far end."""
-        ratio = self._path.transmission()
-        near = self._source.trend(now_ns)
-        return Trend(near.value * ratio, near.rate * ratio, near.remaining * ratio)
-
-    def payload(self) -> Payload:
-        """What it carries; a fibre changes nothing about that."""
-        return self._source.payload()
-
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        """Call `changed` when source or path changes."""
-        self._source.subscribe(changed)
-        self._path.subscribers.append(changed)
-
-    def unsubscribe(self, changed: Callable[[], None]) -> None:
-        """No more calls."""
-        self._source.unsubscribe(changed)
-        if changed in self._path.subscribers:
-            self._path.subscribers.remove(changed)
+        if (self._lane, observer) in self._plant.tx_observers:
+            self._plant.tx_observers.remove((self._lane, observer))
 
 
 @dataclass(slots=True)
@@ -221,10 +174,11 @@ class ModulePlant:
         "_mode",
         "_supply_v",
         "_thermal",
+        "before_change",
         "on_change",
         "parameters",
         "seed",
-        "tx_listeners",
+        "tx_observers",
     )
 
     def __init__(
@@ -232,7 +186,8 @@ class ModulePlant:
     ) -> None:
         self.parameters = parameters
         self.on_change: list[Callable[[], None]] = []
-        self.tx_listeners: list[tuple[int, Callable[[], None]]] = []
+        self.before_change: list[Callable[[], None]] = []
+        self.tx_observers: list[tuple[int, LightObserver]] = []
         self._clock = clock
         self.seed = seed
         self._environment = environment or Environment()
@@ -265,6 +220,7 @@ class ModulePlant:
     def set_power(self, mode: PowerMode) -> None:
         """Supply off, low power or full power."""
         if mode is not self._mode:
+            self._announce(None)
             now = self._clock.now_ns
             self._laser_start = (now, self._laser(now).value, self._thermal.case_c(now))
             self._mode = mode
@@ -277,19 +233,22 @@ class ModulePlant:
     def set_active_lanes(self, host: int, media: int) -> None:
         """How many lanes' circuits are at work."""
         if (host, media) != self._active:
+            self._announce(None)
             self._active = (host, media)
             self._reheat()
-            self._tell(self._lit_by_heat())
+            self._tell(None)
 
     def set_emitting(self, lane: int, on: bool) -> None:
         """Switch the laser of a media lane (1-based); lanes beyond the plant do not exist."""
         if lane <= len(self._lanes) and on != (self._lanes[lane - 1].on_ns is not None):
+            self._announce((lane,))
             self._lanes[lane - 1].on_ns = self._clock.now_ns if on else None
             self._tell((lane,))
 
     def set_payload(self, lane: int, payload: Payload) -> None:
         """What the light of a media lane carries from now on, whether or not it is on."""
         if lane <= len(self._lanes) and payload != self._lanes[lane - 1].payload:
+            self._announce((lane,))
             self._lanes[lane - 1].payload = payload
             self._tell((lane,))
 
@@ -297,21 +256,24 @@ class ModulePlant:
 
     def set_environment(self, ambient_c: float | None = None, airflow: float | None = None) -> None:
         """Ambient temperature in degC, airflow as a fraction of nominal."""
+        self._announce(None)
         known = self._environment
         self._environment = Environment(
             known.ambient_c if ambient_c is None else ambient_c, known.airflow if airflow is None else airflow
         )
         self._reheat()
-        self._tell(self._lit_by_heat())
+        self._tell(None)
 
     def set_supply(self, volts: float) -> None:
         """The host's supply voltage in V."""
+        self._announce(())
         self._supply_v = volts
         self._tell(())
 
     def set_ageing(self, lane: int, fraction: float) -> None:
         """The laser of a lane needs this much more bias for the same light."""
         shared = self._sharing(lane)
+        self._announce(shared)
         for each in shared:
             self._lanes[each - 1].ageing = fraction
         self._tell(shared)
@@ -319,18 +281,20 @@ class ModulePlant:
     def set_laser_failed(self, lane: int, failed: bool) -> None:
         """A dead laser: driven, and dark, with all lanes that it feeds."""
         shared = self._sharing(lane)
+        self._announce(shared)
         for each in shared:
             self._lanes[each - 1].failed = failed
         self._tell(shared)
 
     def set_light_source(self, lane: int, source: LightSource | None) -> None:
         """What shines into the receiver of a lane; None is darkness."""
+        self._announce(())
         known = self._lanes[lane - 1]
         if known.light is not None:
-            known.light.unsubscribe(self._light_changed)
+            known.light.unsubscribe(self)
         known.light = source
         if source is not None:
-            source.subscribe(self._light_changed)
+            source.subscribe(self)
         self._tell(())
 
     def tx_source(self, lane: int) -> TxLight:
@@ -341,6 +305,24 @@ class ModulePlant:
         """What leaves a lane: nothing from a laser that is off."""
         known = self._lanes[lane - 1] if lane <= len(self._lanes) else None
         return known.payload if known is not None and known.on_ns is not None and not known.failed else NOTHING
+
+    def tx_beam(self, lane: int, now_ns: int) -> Beam:
+        """Quality of a lane's light as it leaves: TDECQ follows the case temperature (section 2)."""
+        p = self.parameters
+        case = self.trend(Quantity.CASE_TEMPERATURE, 0, now_ns)
+        rise = max(0.0, case.value - TDECQ_RISES_ABOVE_C)
+        reach = max(0.0, case.value + case.remaining - TDECQ_RISES_ABOVE_C)
+        spread_db = p.tdecq_spread_db * spread(self.seed, 300 + lane)
+        tdecq = Trend(
+            p.tdecq_db + spread_db + TDECQ_DB_PER_K * rise,
+            TDECQ_DB_PER_K * case.rate if reach else 0.0,
+            TDECQ_DB_PER_K * min(reach, case.remaining),
+        )
+        return Beam(db_to_ratio(p.extinction_db), tdecq)
+
+    def tx_errors(self, lane: int, now_ns: int) -> float:
+        """Bit error ratio that a lane's signal has already when it leaves."""
+        return 0.0
 
     def rx_payload(self, lane: int) -> Payload:
         """What the light at the receiver of a lane carries."""
@@ -357,22 +339,34 @@ class ModulePlant:
         for lane in range(1, len(self._lanes) + 1):
             self.set_light_source(lane, None)
 
-    def _light_changed(self) -> None:
+    def light_changes(self) -> None:
+        """The light at a receiver is about to change."""
+        self._announce(())
+
+    def light_changed(self) -> None:
+        """The light at a receiver has changed."""
         self._tell(())
+
+    def _announce(self, lanes: tuple[int, ...] | None) -> None:
+        """Tell those who measure over time that what holds now ends: our module, and who sees `lanes`."""
+        for listener in tuple(self.before_change):
+            listener()
+        for observer in self._seeing(lanes):
+            observer.light_changes()
 
     def _tell(self, lanes: tuple[int, ...] | None) -> None:
         """Tell our module, and those who see the light of `lanes` (None: of all)."""
         for listener in tuple(self.on_change):
             listener()
-        for lane, changed in tuple(self.tx_listeners):
-            if lanes is None or lane in lanes:
-                changed()
+        for observer in self._seeing(lanes):
+            observer.light_changed()
+
+    def _seeing(self, lanes: tuple[int, ...] | None) -> list[LightObserver]:
+        """Each observer of the light of `lanes`, once."""
+        found = [observer for lane, observer in self.tx_observers if lanes is None or lane in lanes]
+        return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     # -- temperatures ----------------------------------------------------------------------------------
-
-    def _lit_by_heat(self) -> tuple[int, ...] | None:
-        """Lanes whose light follows the case temperature: all without a cooler, else none (see `_tell`)."""
-        return None if self.parameters.tec is None else ()
 
     def _reheat(self) -> None:
         now = self._clock.now_ns

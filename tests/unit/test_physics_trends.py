@@ -14,16 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cmis_emu.clock import NS_PER_S, ManualClock
-from cmis_emu.physics.fibre import LightPath
+from cmis_emu.physics.fibre import Strand
 from cmis_emu.physics.laser import CW_DFB_SIPH, EML_1310, VCSEL_850
+from cmis_emu.physics.light import LinkedLight, Trend
 from cmis_emu.physics.plant import (
     Environment,
-    LinkedLight,
     ModulePlant,
     PlantParameters,
     PowerMode,
     Quantity,
-    Trend,
 )
 
 SLOW = (Quantity.CASE_TEMPERATURE, Quantity.LASER_TEMPERATURE)
@@ -38,42 +37,42 @@ PRODUCTS = {
 LANE_QUANTITIES = (Quantity.TX_BIAS, Quantity.TX_POWER, Quantity.RX_POWER)
 STEPS_S = (0, 1e-4, 0.003, 0.01, 0.05, 0.1, 0.3, 1, 3, 10, 40, 150, 600, 3600)
 
-Action = Callable[[ModulePlant, LightPath], None]
+Action = Callable[[ModulePlant, Strand], None]
 
 
-def _power(mode: PowerMode, plant: ModulePlant, _: LightPath) -> None:
+def _power(mode: PowerMode, plant: ModulePlant, _: Strand) -> None:
     plant.set_power(mode)
 
 
-def _lanes(host: int, media: int, plant: ModulePlant, _: LightPath) -> None:
+def _lanes(host: int, media: int, plant: ModulePlant, _: Strand) -> None:
     plant.set_active_lanes(host, media)
 
 
-def _emit(lane: int, on: bool, plant: ModulePlant, _: LightPath) -> None:
+def _emit(lane: int, on: bool, plant: ModulePlant, _: Strand) -> None:
     plant.set_emitting(lane, on)
 
 
-def _surround(ambient_c: float, airflow: float, plant: ModulePlant, _: LightPath) -> None:
+def _surround(ambient_c: float, airflow: float, plant: ModulePlant, _: Strand) -> None:
     plant.set_environment(ambient_c, airflow)
 
 
-def _supply(volts: float, plant: ModulePlant, _: LightPath) -> None:
+def _supply(volts: float, plant: ModulePlant, _: Strand) -> None:
     plant.set_supply(volts)
 
 
-def _age(fraction: float, plant: ModulePlant, _: LightPath) -> None:
+def _age(fraction: float, plant: ModulePlant, _: Strand) -> None:
     plant.set_ageing(1, fraction)
 
 
-def _fail(failed: bool, plant: ModulePlant, _: LightPath) -> None:
+def _fail(failed: bool, plant: ModulePlant, _: Strand) -> None:
     plant.set_laser_failed(2, failed)
 
 
-def _loss(loss_db: float, _: ModulePlant, path: LightPath) -> None:
+def _loss(loss_db: float, _: ModulePlant, path: Strand) -> None:
     path.loss_db = loss_db
 
 
-def _cut(cut: bool, _: ModulePlant, path: LightPath) -> None:
+def _cut(cut: bool, _: ModulePlant, path: Strand) -> None:
     path.cut = cut
 
 
@@ -93,11 +92,11 @@ actions: st.SearchStrategy[Action] = st.one_of(
 waits = st.sampled_from(STEPS_S)
 
 
-def looped(parameters: PlantParameters) -> tuple[ModulePlant, LightPath, ManualClock]:
+def looped(parameters: PlantParameters) -> tuple[ModulePlant, Strand, ManualClock]:
     """A plant whose lane 1 shines into its own receiver."""
     clock = ManualClock()
     plant = ModulePlant(parameters, clock, 1, Environment())
-    path = LightPath(3.0)
+    path = Strand(3.0)
     plant.set_light_source(1, LinkedLight(plant.tx_source(1), path))
     return plant, path, clock
 
@@ -171,13 +170,26 @@ def test_a_sample_lies_within_its_noise_bound(steps: list[tuple[Action, float]],
             assert abs(read - value) <= plant.noise_bound(quantity, lane, value) * (1 + 1e-9) + 1e-15
 
 
+class Watcher:
+    """Notes what it is told, and that it is told before and after."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def light_changes(self) -> None:
+        self.heard.append("before")
+
+    def light_changed(self) -> None:
+        self.heard.append("after")
+
+
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_listeners_hear_of_every_change_of_light(product: str) -> None:
     """What a far receiver sees changes either by the course it was told, or after a call."""
     plant, _, clock = looped(PRODUCTS[product])
     source = plant.tx_source(1)
-    heard: list[int] = []
-    source.subscribe(partial(heard.append, 1))
+    watcher = Watcher()
+    source.subscribe(watcher)
     inputs: list[Action] = [
         partial(_power, PowerMode.FULL),
         partial(_emit, 1, True),
@@ -189,15 +201,15 @@ def test_listeners_hear_of_every_change_of_light(product: str) -> None:
         partial(_emit, 1, False),
         partial(_power, PowerMode.LOW),
     ]
-    spare = LightPath(0.0)
+    spare = Strand(0.0)
     for action in inputs:
         clock.advance(20)
         now = clock.now_ns
         later = now + 60 * NS_PER_S
         old = source.trend(now), source.trend(later).value
-        heard.clear()
+        watcher.heard.clear()
         action(plant, spare)
         new = source.trend(now), source.trend(later).value
         if new[0].value != pytest.approx(old[0].value, abs=1e-12) or new[1] != pytest.approx(old[1], abs=1e-12):
-            assert heard, f"{action} changed the light from {old} to {new} and told nobody"
-    source.unsubscribe(heard.clear)  # a stranger: nothing happens
+            assert watcher.heard == ["before", "after"], f"{action} changed {old} to {new}: told nobody"
+    source.unsubscribe(Watcher())  # a stranger: nothing happens

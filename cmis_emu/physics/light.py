@@ -1,0 +1,124 @@
+"""Light on its way: its power, its quality, what it carries, and how it passes from one plant to another.
+
+A `LightSource` is asked for light at an instant; it answers with formulas of time, so nothing runs while
+nobody asks. Light that passes a path is a source again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+TRAFFIC, NOISE = -1, -2
+"""What a stream carries when it is no test pattern."""
+
+
+class Trend(NamedTuple):
+    """A noise-free value and where it can go until the next input: bound on |rate| per s, further excursion."""
+
+    value: float
+    rate: float = 0.0
+    remaining: float = 0.0
+
+
+class Stream(NamedTuple):
+    """The signal of one electrical lane: traffic, noise, or the code of a test pattern; perhaps inverted."""
+
+    content: int = TRAFFIC
+    inverted: bool = False
+
+
+class Payload(NamedTuple):
+    """What light carries: modulated or not, the electrical lanes in it, and whom it passed.
+
+    One stream alone in the light of several electrical lanes is a pattern made for the optical lane as a
+    whole. `through` names the loop-backs that the signal took: a signal that meets one twice has no source.
+    """
+
+    modulated: bool = True
+    streams: tuple[Stream, ...] = ()
+    through: tuple[int, ...] = ()
+
+
+NOTHING = Payload(False)
+
+
+class Beam(NamedTuple):
+    """What a receiver's eye depends on beside the average power."""
+
+    extinction: float = 3.16  # power of the highest level over that of the lowest
+    tdecq_db: Trend = Trend(0.0)  # at the transmitter
+    modulation: float = 1.0  # what is left of the outer modulation amplitude
+    wavelength_nm: float = 1311.0
+    dispersion_ps_nm: float = 0.0  # collected on the way
+    interference: float = 0.0  # multi-path: sum of products of two reflectances
+
+
+class LightObserver(Protocol):
+    """Who sees light. Both calls come at the instant of the change; what is asked in the first is still the old."""
+
+    def light_changes(self) -> None: ...
+    def light_changed(self) -> None: ...
+
+
+class LightSource(Protocol):
+    """Light that arrives somewhere. Its observers are told when it may change."""
+
+    def trend(self, now_ns: int) -> Trend: ...
+    def beam(self, now_ns: int) -> Beam: ...
+    def payload(self) -> Payload: ...
+    def errors(self, now_ns: int) -> float: ...
+    def subscribe(self, observer: LightObserver) -> None: ...
+    def unsubscribe(self, observer: LightObserver) -> None: ...
+
+
+class LightPath(Protocol):
+    """What light passes between two plants: one direction of one fibre."""
+
+    observers: list[LightObserver]
+
+    def transmission(self) -> float: ...
+    def dispersion_ps_nm(self, wavelength_nm: float) -> float: ...
+    def interference(self) -> float: ...
+
+
+class LinkedLight:
+    """A source seen through a light path."""
+
+    __slots__ = ("_path", "_source")
+
+    def __init__(self, source: LightSource, path: LightPath) -> None:
+        self._source = source
+        self._path = path
+
+    def trend(self, now_ns: int) -> Trend:
+        """Average power in W at the far end."""
+        near = self._source.trend(now_ns)
+        ratio = self._path.transmission()
+        return Trend(near.value * ratio, near.rate * ratio, near.remaining * ratio)
+
+    def beam(self, now_ns: int) -> Beam:
+        """Quality at the far end."""
+        near = self._source.beam(now_ns)
+        return near._replace(
+            dispersion_ps_nm=near.dispersion_ps_nm + self._path.dispersion_ps_nm(near.wavelength_nm),
+            interference=near.interference + self._path.interference(),
+        )
+
+    def payload(self) -> Payload:
+        """What it carries; a fibre changes nothing about that."""
+        return self._source.payload()
+
+    def errors(self, now_ns: int) -> float:
+        """Bit error ratio that the signal had before it became this light."""
+        return self._source.errors(now_ns)
+
+    def subscribe(self, observer: LightObserver) -> None:
+        """Tell `observer` of changes of source and path."""
+        self._source.subscribe(observer)
+        self._path.observers.append(observer)
+
+    def unsubscribe(self, observer: LightObserver) -> None:
+        """No more calls."""
+        self._source.unsubscribe(observer)
+        if observer in self._path.observers:
+            self._path.observers.remove(observer)
