@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from cmis_emu.module.control_sets import ControlSets
+from cmis_emu.module.diagnostic_results import DiagnosticResults
+from cmis_emu.module.diagnostics import Diagnostics
 from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.loopbacks import LoopbackControls
 from cmis_emu.module.module import Module
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.network_path import NetworkPaths
@@ -36,6 +39,9 @@ CONTROLLERS: tuple[type, ...] = (
     NonVolatile,
     DataPathLatency,
     NetworkPaths,
+    Diagnostics,
+    DiagnosticResults,
+    LoopbackControls,
 )
 
 

@@ -76,6 +76,8 @@ class Behaviour:
     rx_acquisition_ms: float = 300.0  # Rx CDR locks after light
     tx_acquisition_ms: float = 20.0  # Tx CDR locks after the host's signal; the input equaliser adapts
     adaptive_eq_max_db: float = 12.0  # host channel loss that the adaptive input equaliser can make up for
+    pattern_lock_ms: float = 5.0  # a pattern checker locks so long after its pattern came (DIAG-08)
+    custom_gate_s: float = 1.0  # MeasurementTime 'custom' (DIAG-09)
 
     @property
     def config_ns(self) -> int:

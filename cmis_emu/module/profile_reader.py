@@ -89,6 +89,8 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "rx_acquisition_ms": (0, 60_000, False),
     "tx_acquisition_ms": (0, 60_000, False),
     "adaptive_eq_max_db": (0, 40, False),
+    "pattern_lock_ms": (0.001, 1000, False),
+    "custom_gate_s": (0.001, 3600, False),
 }
 _THRESHOLD_ORDER = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
 

@@ -151,6 +151,9 @@ def link(files: list[PageFile], enums: Enums, tables: Mapping[str, Mapping[int, 
         for page in (each.page, *each.also.values()):
             for condition in (c for choice in page.present for c in choice):
                 _check_known(regmap, each.source, "present", condition.name, None)
+            for item in (item for view in page.views for item in view.fields):
+                for condition in item.needs:
+                    _check_known(regmap, each.source, "views", condition.name, item.name)
     return regmap
 
 

@@ -1,0 +1,127 @@
+"""Page 14h: the selector and the results that it selects (DIAG-12 to DIAG-14).
+
+Owns DiagnosticsSelector and DiagnosticsData. Which field lies where for which selector is the map's business
+(`views`); what each of these fields holds is decided here by its name. Bytes are made when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from cmis_emu.clock import NEVER, NS_PER_MS, Clock
+from cmis_emu.module.bench import Bench, Side
+from cmis_emu.module.pattern_checker import PatternChecker
+from cmis_emu.module.profile import Profile
+from cmis_emu.registers.encoding import encode_f16, insert
+from cmis_emu.registers.field import Field
+from cmis_emu.registers.memory import Memory, Write
+from cmis_emu.registers.regmap import PageView
+
+GATED = 0x10
+"""Set in the selectors that show the last completed gate instead of the running values (DIAG-11)."""
+
+Checkers = Mapping[tuple[Side, int], PatternChecker]
+
+
+class _Content(Enum):
+    RATIO = "bit error ratio"
+    ERRORS = "errors"
+    BITS = "bits"
+    SNR = "signal-to-noise ratio"
+
+
+_CONTENTS = {
+    "BERHostLane": (Side.HOST, _Content.RATIO),
+    "BERMediaLane": (Side.MEDIA, _Content.RATIO),
+    "ErrorCountHost": (Side.HOST, _Content.ERRORS),
+    "ErrorCountMedia": (Side.MEDIA, _Content.ERRORS),
+    "BitCountHost": (Side.HOST, _Content.BITS),
+    "BitCountMedia": (Side.MEDIA, _Content.BITS),
+    "SNRHostLane": (Side.HOST, _Content.SNR),
+    "SNRMediaLane": (Side.MEDIA, _Content.SNR),
+}
+
+
+class DiagnosticResults:
+    """The live region of page 14h of one bank."""
+
+    OWNS = ("DiagnosticsSelector", "DiagnosticsData")
+
+    def __init__(
+        self, memory: Memory, profile: Profile, clock: Clock, bench: Bench, checkers: Checkers, bank: int
+    ) -> None:
+        self.due_ns = 0
+        self._profile = profile
+        self._clock = clock
+        self._bench = bench
+        self._checkers = checkers
+        self._period_ns = round(profile.behaviour.monitor_period_ms * NS_PER_MS)
+        self._since_ns = 0
+        self._selector = memory.cell("DiagnosticsSelector", bank)
+        self._data = memory.cell("DiagnosticsData", bank)
+        self._map = memory.regmap.pages[self._selector.field.page]
+        page = self._selector.page
+        page.live = self
+        page.hooks[self._selector.address - page.first] = self._selected
+
+    def changed(self) -> None:
+        """Results or signals changed: what the page holds is stale."""
+        self.due_ns = 0
+        self._since_ns = self._clock.now_ns
+
+    def supported(self, selector: int) -> bool:
+        """Does the module have results for the selector?"""
+        view = self._map.view(selector)
+        if view is None or (selector & GATED and not self._says("GatingResultsSupported")):
+            return False
+        return any(self._offered(field) for field in view.fields)
+
+    def refresh(self, now_ns: int) -> None:
+        """Write the bytes that the selector asks for; all 0 for one that is not supported."""
+        selector, page = self._selector.get(), self._selector.page
+        index, size, *_ = self._data.slots[0]
+        page.data[index : index + size] = bytes(size)
+        view = self._map.view(selector)
+        self.due_ns = NEVER
+        if view is None or not self.supported(selector):
+            return
+        for field in view.fields:
+            if self._offered(field):
+                self._fill(page.data, page.first, view, field, selector, now_ns)
+
+    def _fill(self, data: bytearray, first: int, view: PageView, field: Field, selector: int, now_ns: int) -> None:
+        side, content = _CONTENTS[field.name]
+        for element in range(1, field.count + 1):
+            lane = view.first_lane + element - 1
+            checker = self._checkers.get((side, lane))
+            if content is _Content.SNR:
+                insert(field, data, first, self._snr_code(field, side, lane, now_ns), element)
+            elif checker is not None:
+                result = checker.latched if selector & GATED else checker.shown
+                code = {
+                    _Content.RATIO: encode_f16(result.ratio),
+                    _Content.ERRORS: result.errors,
+                    _Content.BITS: result.bits & ~1 | result.sync_lost,
+                }[content]
+                insert(field, data, first, min(code, field.maximum), element)
+
+    def _snr_code(self, field: Field, side: Side, lane: int, now_ns: int) -> int:
+        """Sampled on the grid of the monitors, so that nobody's polling matters."""
+        sample = now_ns // self._period_ns
+        self.due_ns = (sample + 1) * self._period_ns
+        at_ns = max(sample * self._period_ns, self._since_ns)
+        snr_db = self._bench.snr_db(side, lane, at_ns)
+        return max(0, min(field.maximum, round(snr_db / (field.scale or 1.0))))
+
+    def _selected(self, _: Write) -> None:
+        """DIAG-12: write-through at once; what is not supported reads back 0."""
+        if not self.supported(self._selector.get()):
+            self._selector.set(0)
+        self.due_ns = 0
+
+    def _offered(self, field: Field) -> bool:
+        return all(each.holds(self._says(each.name)) for each in field.needs)
+
+    def _says(self, name: str) -> int:
+        return int(self._profile.registers.get(name, 0))

@@ -1,0 +1,72 @@
+"""The loopback controls of one bank: what a host asked for, what is granted, what reads back (DIAG-02 to DIAG-05).
+
+Owns the four enable bytes. A request that the rules exclude is ignored and its bits read back 0. Within one write
+what is switched off goes first, then requests are judged in the order of the registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cmis_emu.module.bench import Loopback, Side
+from cmis_emu.module.profile import Profile
+from cmis_emu.registers.memory import Cell, Memory
+
+
+def mask_of(lanes: Sequence[int]) -> int:
+    """Bit mask of 1-based lanes."""
+    return sum(1 << (lane - 1) for lane in lanes)
+
+
+class LoopbackControls:
+    """The loopbacks of one bank. Lanes are 1-based within the bank."""
+
+    OWNS = tuple(f"{kind.value}LoopbackEnable" for kind in Loopback)
+
+    def __init__(self, memory: Memory, profile: Profile, lanes: Mapping[Side, Sequence[int]], bank: int) -> None:
+        self._lanes = {side: mask_of(here) for side, here in lanes.items()}
+        self._per_lane = {
+            side: bool(profile.registers.get(f"PerLane{side.value}SideLoopbacksSupported", 0)) for side in Side
+        }
+        self._both_sides = bool(profile.registers.get("SimultaneousHostAndMediaSideLoopbacksSupported", 0))
+        self.cells: dict[Loopback, Cell] = {}
+        for kind in Loopback:
+            cell = memory.cell(f"{kind.value}LoopbackEnable", bank)
+            if cell.implemented:
+                self.cells[kind] = cell
+        self._on = dict.fromkeys(Loopback, 0)
+
+    def on(self, kind: Loopback, lane: int) -> bool:
+        """Is the loopback really on?"""
+        return bool(self._on[kind] >> (lane - 1) & 1)
+
+    def reset(self) -> None:
+        """The registers are at their defaults."""
+        self._on = dict.fromkeys(Loopback, 0)
+
+    def apply(self, ready: bool) -> bool:
+        """Grant what the registers ask for and make them read back what is on; True when something switched."""
+        before = dict(self._on)
+        wanted = {kind: self._wanted(kind) if ready else 0 for kind in self.cells}
+        for kind, bits in wanted.items():
+            self._on[kind] &= bits
+        for kind, bits in wanted.items():
+            self._on[kind] |= self._granted(kind, bits & ~self._on[kind])
+            self.cells[kind].set_bits(self._on[kind])
+        return before != self._on
+
+    def _wanted(self, kind: Loopback) -> int:
+        """DIAG-04: without control per lane any bit stands for all lanes of the side."""
+        bits = self.cells[kind].bits()
+        every = self._lanes[kind.side]
+        return bits & every if self._per_lane[kind.side] else every if bits else 0
+
+    def _granted(self, kind: Loopback, bits: int) -> int:
+        """DIAG-04: not both loopbacks of one side on a lane, and not both sides where that is not offered."""
+        other_side = any(self._on[each] for each in Loopback if each.side is not kind.side)
+        if other_side and not self._both_sides:
+            return 0
+        taken = self._on[kind.opposite]
+        if not self._per_lane[kind.side] and taken:
+            return 0
+        return bits & ~taken
