@@ -20,6 +20,7 @@ from cmis_emu.module.profile_image import advertised_applications, image_of
 from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.receiver import PRESETS as RECEIVER_PRESETS
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.field import LOWER
@@ -47,7 +48,10 @@ _KEYS = (
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
-_PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant values that have names
+_PRESETS: Mapping[str, Mapping[str, object]] = {
+    "laser": LASER_PRESETS,
+    "receiver": RECEIVER_PRESETS,
+}  # plant values that have names
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
     "vcc_v": ("VccMon", 1.0),
