@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transitions import Machine
 
 from cmis_emu.clock import Clock, Event
-from cmis_emu.layouts.application import Application
+from cmis_emu.layouts.application import Application, mask_of
 from cmis_emu.module.states import DPSM_TRANSITIONS, STEADY, DpState
 
 
@@ -44,8 +44,10 @@ class DataPath:
         "_timer",
         "application",
         "host_lanes",
+        "host_mask",
         "init_pending",
         "media_lanes",
+        "media_mask",
         "state",
     )
 
@@ -91,6 +93,7 @@ class DataPath:
         """Carry this application on these media lanes: the gearbox maps neighbours together."""
         self.application = application
         self.media_lanes = media_lanes
+        self.host_mask, self.media_mask = mask_of(self.host_lanes), mask_of(media_lanes)
         ratio = max(1, len(self.host_lanes) // max(1, len(media_lanes)))
         last = len(media_lanes) - 1
         first = self.host_lanes[0]

@@ -90,7 +90,6 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "nvm_holdoff_ms": (0, 80, False),
     "page_holdoff_ms": (0, 10, False),
     "tx_settle_ms": (0, 10_000, False),
-    "rx_acquisition_ms": (0, 60_000, False),
     "tx_acquisition_ms": (0, 60_000, False),
     "adaptive_eq_max_db": (0, 40, False),
 }

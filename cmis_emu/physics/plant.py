@@ -203,6 +203,8 @@ class ModulePlant:
         "parameters",
         "seed",
         "tx_observers",
+        "upstream",
+        "version",
     )
 
     def __init__(
@@ -211,6 +213,8 @@ class ModulePlant:
         self.parameters = parameters
         self.on_change: list[Callable[[], None]] = []
         self.before_change: list[Callable[[], None]] = []
+        self.upstream: Callable[[int, int], float] | None = None
+        self.version = 0  # of everything that a trend depends on
         self.tx_observers: list[tuple[int, LightObserver]] = []
         self._clock = clock
         self.seed = seed
@@ -371,8 +375,13 @@ class ModulePlant:
         return Trend(WARM_DB_PER_K * max(0.0, case - WARM_C), WARM_DB_PER_K * rate, WARM_DB_PER_K * reach)
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
-        """Bit error ratio that a lane's signal has already when it leaves."""
-        return 0.0
+        """Bit error ratio that a lane's signal has already when it leaves, as the module says."""
+        return 0.0 if self.upstream is None else self.upstream(lane, now_ns)
+
+    def rx_errors(self, lane: int, now_ns: int) -> float:
+        """Bit error ratio that the signal at a receiver had before it became light."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        return 0.0 if light is None else light.errors(now_ns)
 
     def rx_payload(self, lane: int) -> Payload:
         """What the light at the receiver of a lane carries."""
@@ -406,6 +415,7 @@ class ModulePlant:
 
     def _tell(self, lanes: tuple[int, ...] | None) -> None:
         """Tell our module, and those who see the light of `lanes` (None: of all)."""
+        self.version += 1
         for listener in tuple(self.on_change):
             listener()
         for observer in self._seeing(lanes):
