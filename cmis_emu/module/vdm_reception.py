@@ -15,6 +15,7 @@ from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.states import OPERATING
 from cmis_emu.module.vdm_observables import Measure, Side
 from cmis_emu.physics.noise import MAX_SIGMA, gauss
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, host_esnr_db, level_transition_db
 
 HOST_NOISE_DB = 0.05  # of an eSNR reading, one sigma
@@ -139,3 +140,11 @@ class HostReception:
 
 def _ber(esnr_db: float) -> float:
     return ber_of_esnr(esnr_db) if esnr_db > 0 else WORST_BER
+
+
+def media_reception(bank: LaneBank, plant: ModulePlant) -> Reception | None:
+    """THE PLACE where the media side plugs in: its reception, or None while there is none.
+
+    Without one the instances of the media side read 0 and set no flags, so profiles do not advertise them.
+    """
+    return None

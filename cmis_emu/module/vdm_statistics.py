@@ -37,6 +37,7 @@ class Reading(NamedTuple):
     maximum: float = 0.0
     average: float = 0.0
     total: float = 0.0
+    span_ns: int = 0  # of the average
 
 
 NOTHING = Reading()
@@ -161,4 +162,4 @@ class Accumulator:
             events += self._last * held_ns / NS_PER_S * self._gauge.events_per_s()
             span += held_ns
         average = area / span if span else current
-        return Reading(current, low, high, max(low, min(high, average)), float(int(events)))
+        return Reading(current, low, high, max(low, min(high, average)), float(int(events)), span)
