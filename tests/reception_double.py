@@ -12,7 +12,7 @@ from cmis_emu.module.vdm_observables import Measure
 from cmis_emu.module.vdm_reception import PathLanes
 from cmis_emu.physics.noise import MAX_SIGMA, gauss
 from cmis_emu.physics.plant import ModulePlant, Quantity
-from cmis_emu.physics.receiver import ber_of_esnr, level_transition_db
+from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, level_transition_db
 from cmis_emu.physics.units import w_to_dbm
 
 NOISE_DB = 0.2
@@ -37,7 +37,7 @@ class DoubleReception:
         return level_transition_db(self.esnr_db(lane, sample, at_ns))
 
     def ber(self, lane: int, sample: int, at_ns: int) -> float:
-        return ber_of_esnr(self.esnr_db(lane, sample, at_ns))
+        return _ber(self.esnr_db(lane, sample, at_ns))
 
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
         return sum(self.ber(lane, sample, at_ns) for lane in path.media_lanes) / len(path.media_lanes) / 100
@@ -56,10 +56,14 @@ class DoubleReception:
             return worst, best
         if measure is Measure.LTP:
             return level_transition_db(worst), level_transition_db(best)
-        low, high = ber_of_esnr(best), ber_of_esnr(worst)
+        low, high = _ber(best), _ber(worst)
         if measure is Measure.FERC:
             return low / 100, high / 100
         return (low, high) if measure is Measure.BER else (round(low * 1e5), round(high * 1e5))
+
+
+def _ber(esnr_db: float) -> float:
+    return ber_of_esnr(esnr_db) if esnr_db > 0 else WORST_BER
 
 
 def double(bank: LaneBank, plant: ModulePlant) -> DoubleReception:
