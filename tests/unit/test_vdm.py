@@ -126,7 +126,9 @@ def test_values_of_lasers_and_host_lanes(variant: Variant) -> None:
     laser_c = found[6] / 256
     assert laser_c == pytest.approx(tec.set_point_c, abs=0.05)
     assert signed(found[5]) * 10 == pytest.approx((laser_c - tec.set_point_c) * 0.09 * -174_400, abs=40)
-    assert [code / 256 for code in found[7:15]] == pytest.approx([23.5] * 4 + [host_esnr_db(9.0)] + [23.5] * 3, abs=0.25)
+    assert [code / 256 for code in found[7:15]] == pytest.approx(
+        [23.5] * 4 + [host_esnr_db(9.0)] + [23.5] * 3, abs=0.25
+    )
     assert found[15:] == [0] * 49
 
 
