@@ -13,6 +13,7 @@ from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts.application import Application
 from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.module.timing import LatencyParameters
+from cmis_emu.module.vdm_plan import VdmPlan
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
@@ -125,6 +126,7 @@ class Profile:
     plant: PlantParameters
     password: PasswordPolicy
     latency: LatencyParameters | None
+    vdm: VdmPlan | None
     regmap: RegisterMap = field(repr=False)
     compiled: CompiledMap = field(repr=False)
     image: Mapping[int, bytes] = field(repr=False)

@@ -18,6 +18,7 @@ from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.profile_image import advertised_applications, image_of
 from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
+from cmis_emu.module.vdm_reader import Product, read_vdm
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.physics.receiver import PRESETS as RECEIVER_PRESETS
@@ -45,6 +46,7 @@ _KEYS = (
     "password",
     "latency_ns",
     "plant",
+    "vdm",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
@@ -114,6 +116,12 @@ def read_profile(source: Located) -> Profile:
     if any(a.network_path for a in applications):
         shared = sum(1 << (a.app_sel - 1) for a in applications if a.network_path)
         codes["NetworkPathApplicationExtension"] = shared  # which bit an AppSel has is not settled
+    behaviour = _behaviour(source)
+    plant = _record(source, "plant", source.section("plant"), PlantParameters)
+    product = Product(revision, plant, applications, behaviour.monitor_period_ms)
+    vdm = read_vdm(source, regmap, product, bool(given_codes.get("VDMPagesSupported")))
+    if vdm is not None:
+        codes |= vdm.codes()
     codes |= given_codes
 
     def advertised(name: str) -> int:
@@ -132,7 +140,6 @@ def read_profile(source: Located) -> Profile:
         rx_cdr_bypass=bool(advertised("RxCDRBypassControlSupported")) or not advertised("RxCDRSupported"),
         adaptive_eq=bool(advertised("TxInputAdaptiveEqSupported")),
     )
-    behaviour = _behaviour(source)
     listed = advertised_applications(regmap, image, applications)
     if "behaviour" in source and behaviour.default_app_sel > max(1, len(listed)):
         expected = f"the number of an application, up to {len(listed)}"
@@ -149,7 +156,8 @@ def read_profile(source: Located) -> Profile:
         behaviour=behaviour,
         password=_password(source, regmap),
         latency=_latency(source),
-        plant=_record(source, "plant", source.section("plant"), PlantParameters),
+        plant=plant,
+        vdm=vdm,
         regmap=regmap,
         compiled=compiled,
         image=image,

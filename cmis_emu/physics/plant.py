@@ -388,6 +388,10 @@ class ModulePlant:
         light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
         return NOTHING if light is None else light.payload()
 
+    def ageing(self, lane: int) -> float:
+        """By what fraction the laser of a lane needs more bias than when it was new."""
+        return self._lanes[lane - 1].ageing if lane <= len(self._lanes) else 0.0
+
     def laser_failed(self, lane: int) -> bool:
         """True when the laser is dead."""
         return lane <= len(self._lanes) and self._lanes[lane - 1].failed
