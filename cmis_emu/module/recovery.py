@@ -14,11 +14,12 @@ from functools import partial
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, NS_PER_US, Clock, Event
 from cmis_emu.physics.acquisition import AcquisitionParameters, esnr_at, time_to_reach
 from cmis_emu.physics.plant import ModulePlant, Quantity
-from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr
+from cmis_emu.physics.receiver import DARK, WORST_BER, Decision, ber_of_esnr
 
 LOS_ASSERT_NS = 100 * NS_PER_US
 LOS_DEASSERT_NS = NS_PER_MS
 LEAST_WAIT_NS = NS_PER_MS
+SETTLED_DB = 1e-3  # an adaptation that is so near its end has reached it
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Recovery:
         self._lanes = {lane: _Lane() for lane in media_lanes}
         self._timers: dict[int, Event] = {}
         self._look: Event | None = None
+        self._kept: dict[int, tuple[tuple[int, int, float], Decision]] = {}
         self._seen: tuple[bool, int, int, int] | None = None
 
     @property
@@ -179,22 +181,42 @@ class Recovery:
 
     # -- readings ------------------------------------------------------------------------------------
 
+    def _settled(self, number: int, at_ns: int, jitter_db: float) -> Decision:
+        """What the DSP makes of its light once it has adapted; kept, as several readings ask for the same."""
+        key = (self._plant.version, at_ns, jitter_db)
+        kept = self._kept.get(number)
+        if kept is None or kept[0] != key:
+            kept = self._kept[number] = key, self._plant.receive(self._first + number, at_ns, jitter_db)
+        return kept[1]
+
+    def _adapted(self, lane: _Lane, settled: Decision, at_ns: int) -> Decision:
+        """What an adaptation on its way to `settled` has reached."""
+        if lane.since_ns is None:
+            return DARK
+        elapsed_s = (at_ns - lane.since_ns) / NS_PER_S
+        reached_db = esnr_at(elapsed_s, settled.esnr_db, self._law.start_db, lane.tau_s)
+        if settled.esnr_db - reached_db < SETTLED_DB:
+            return settled
+        return Decision(reached_db, max(settled.ber, ber_of_esnr(reached_db)))
+
     def esnr_db(self, number: int, at_ns: int, jitter_db: float = 0.0) -> float:
         """eSNR that the DSP of a media lane has reached; 0 without a signal."""
         lane = self._lanes.get(number)
         if lane is None or lane.since_ns is None:
             return 0.0
-        final = self._plant.receive(self._first + number, at_ns, jitter_db).esnr_db
-        return esnr_at((at_ns - lane.since_ns) / NS_PER_S, final, self._law.start_db, lane.tau_s)
+        return self._adapted(lane, self._settled(number, at_ns, jitter_db), at_ns).esnr_db
 
     def ber(self, number: int, at_ns: int, jitter_db: float = 0.0) -> float:
         """Error ratio of the optical link of a media lane alone; one half without a signal."""
         lane = self._lanes.get(number)
         if lane is None or lane.since_ns is None:
             return WORST_BER
-        settled = self._plant.receive(self._first + number, at_ns, jitter_db)
-        elapsed_s = (at_ns - lane.since_ns) / NS_PER_S
-        reached = esnr_at(elapsed_s, settled.esnr_db, self._law.start_db, lane.tau_s)
-        if settled.esnr_db - reached < 1e-3:
-            return settled.ber
-        return max(settled.ber, ber_of_esnr(reached))
+        return self._adapted(lane, self._settled(number, at_ns, jitter_db), at_ns).ber
+
+    def bounds(self, number: int, at_ns: int, horizon_ns: int, jitter_db: float) -> tuple[Decision, Decision]:
+        """The worst and the best that can be read within `horizon_ns` from `at_ns` on."""
+        lane = self._lanes.get(number)
+        if lane is None or lane.since_ns is None:
+            return DARK, DARK
+        worst, best = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
+        return self._adapted(lane, worst, at_ns), best

@@ -162,7 +162,9 @@ class LaneSignals:
     def set_host_signal(self, lane: int, signal: HostSignal) -> None:
         """What the host drives into host lane `lane` from now on."""
         if signal != self._equaliser.signals[lane - 1]:
+            self._plant.errors_change()
             self._equaliser.signals[lane - 1] = signal
+            self._plant.errors_changed()
             self._frame.settle()
 
     @property

@@ -499,22 +499,52 @@ class ModulePlant:
         oma_w = oma_of_average(power_w, beam.extinction) * beam.modulation
         return decide(receiver, oma_w, beam.extinction, tdecq_db, beam.interference, self._warm(now_ns).value)
 
+    def receive_bounds(
+        self, lane: int, now_ns: int, horizon_s: float, jitter_db: float = 0.0
+    ) -> tuple[Decision, Decision]:
+        """The worst and the best that `receive` can give in the next `horizon_s`, while no input changes."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        if light is None or self._mode is not PowerMode.FULL:
+            return DARK, DARK
+        power, tdecq, warm = light.trend(now_ns), light.beam(now_ns).tdecq_db, self._warm(now_ns)
+        moves_w = min(power.remaining, power.rate * horizon_s)
+        moves_db = min(tdecq.remaining, tdecq.rate * horizon_s) + min(warm.remaining, warm.rate * horizon_s)
+        low_w, high_w = max(0.0, power.value - moves_w), power.value + moves_w
+        # More light is better until the receiver is overloaded; the bounds are wide there, and right below.
+        ends = [
+            self._decide(light, low_w, moves_db, now_ns, -jitter_db),
+            self._decide(light, high_w, moves_db, now_ns, jitter_db),
+            self._decide(light, low_w, -moves_db, now_ns, -jitter_db),
+            self._decide(light, high_w, -moves_db, now_ns, jitter_db),
+        ]
+        worst = Decision(min(d.esnr_db for d in ends), max(d.ber for d in ends))
+        return worst, Decision(max(d.esnr_db for d in ends), min(d.ber for d in ends))
+
     def esnr(self, lane: int, now_ns: int) -> Trend:
         """eSNR of a settled receiver in dB, and where it can still go."""
         light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
         if light is None or self._mode is not PowerMode.FULL:
             return Trend(0.0)
-        power = light.trend(now_ns)
-        here = self._decide(light, power.value, 0.0, now_ns, 0.0).esnr_db
-        tdecq, warm = light.beam(now_ns).tdecq_db, self._warm(now_ns)
-        off_db = tdecq.remaining + warm.remaining
-        if power.remaining < 1e-4 * power.value and off_db < 1e-3:
+        here = self.receive(lane, now_ns).esnr_db
+        power, tdecq, warm = light.trend(now_ns), light.beam(now_ns).tdecq_db, self._warm(now_ns)
+        if power.remaining < 1e-4 * power.value and tdecq.remaining + warm.remaining < 1e-3:
             return Trend(here)
-        least = self._decide(light, max(0.0, power.value - power.remaining), off_db, now_ns, 0.0).esnr_db
-        most = self._decide(light, power.value + power.remaining, -off_db, now_ns, 0.0).esnr_db
+        worst, best = self.receive_bounds(lane, now_ns, math.inf)
         light_db_s = 10 / math.log(10) * power.rate / power.value if power.value > 0 else math.inf
         rate = ESNR_DB_PER_DB * (light_db_s + tdecq.rate + warm.rate)
-        return Trend(here, rate, max(abs(here - least), abs(most - here)))
+        return Trend(here, rate, max(here - worst.esnr_db, best.esnr_db - here))
+
+    def jitter_db(self, lane: int, index: int) -> float:
+        """How far sample number `index` of the light at a receiver is off its trend."""
+        return self.parameters.power_noise_db * gauss(self.seed, Quantity.RX_POWER * 1000 + lane, index)
+
+    def errors_change(self) -> None:
+        """The error ratio of what is sent is about to change, though its light is not."""
+        self._announce(None)
+
+    def errors_changed(self) -> None:
+        """It has changed."""
+        self._tell(None)
 
     # -- answers ---------------------------------------------------------------------------------------
 
