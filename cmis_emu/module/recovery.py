@@ -19,6 +19,7 @@ from cmis_emu.physics.receiver import DARK, WORST_BER, Decision, ber_of_esnr
 LOS_ASSERT_NS = 100 * NS_PER_US
 LOS_DEASSERT_NS = NS_PER_MS
 LEAST_WAIT_NS = NS_PER_MS
+KEPT = 1024  # decisions
 SETTLED_DB = 1e-3  # an adaptation that is so near its end has reached it
 
 
@@ -56,7 +57,8 @@ class Recovery:
         self._lanes = {lane: _Lane() for lane in media_lanes}
         self._timers: dict[int, Event] = {}
         self._look: Event | None = None
-        self._kept: dict[int, tuple[tuple[int, int, float], Decision]] = {}
+        self._kept: dict[tuple[int, int, float], Decision] = {}  # of the plant's version
+        self._kept_version = -1
         self._seen: tuple[bool, int, int, int] | None = None
 
     @property
@@ -183,11 +185,14 @@ class Recovery:
 
     def _settled(self, number: int, at_ns: int, jitter_db: float) -> Decision:
         """What the DSP makes of its light once it has adapted; kept, as several readings ask for the same."""
-        key = (self._plant.version, at_ns, jitter_db)
-        kept = self._kept.get(number)
-        if kept is None or kept[0] != key:
-            kept = self._kept[number] = key, self._plant.receive(self._first + number, at_ns, jitter_db)
-        return kept[1]
+        if self._kept_version != self._plant.version or len(self._kept) > KEPT:
+            self._kept.clear()
+            self._kept_version = self._plant.version
+        key = number, at_ns, jitter_db
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = self._plant.receive(self._first + number, at_ns, jitter_db)
+        return kept
 
     def _adapted(self, lane: _Lane, settled: Decision, at_ns: int) -> Decision:
         """What an adaptation on its way to `settled` has reached."""

@@ -16,6 +16,7 @@ SYMBOLS, DATA_SYMBOLS, SYMBOL_BITS = 544, 514, 10
 CORRECTABLE = 15
 FRAMES_PER_CODEWORD = 7.62  # frames of 64 octets
 CODEWORDS_PER_S_100G = 19.53125e6
+SMALLEST = 1e-200  # of a symbol error ratio
 DEEPEST = 60  # no sum needs terms beyond
 _SEW_LIMIT = 0.7  # a codeword with more errors than SEWmax is not to be expected once in the interval
 
@@ -30,17 +31,19 @@ def symbol_error_ratio(ber: float) -> float:
 
 
 def _binomial(symbols: int, ratio: float, deepest: int) -> _Array:
-    """P(k wrong symbols of `symbols`) for k from 0 to `deepest`."""
-    if ratio <= 0.0:
-        return np.eye(1, deepest + 1).ravel()
+    """P(k wrong symbols of `symbols`) for k from 0 to `deepest`, or to `symbols` if that is less."""
     counts = _COUNTS[: min(symbols, deepest) + 1]
+    if ratio < SMALLEST:  # the second wrong symbol is beyond what can be told
+        found = np.zeros(len(counts))
+        found[0], found[1] = 1.0, symbols * ratio
+        return found
     choices = _FACTORIALS[symbols] - _FACTORIALS[counts] - _FACTORIALS[symbols - counts]
-    found = np.exp(choices + counts * math.log(ratio) + (symbols - counts) * math.log1p(-min(ratio, 1 - 1e-12)))
-    return np.pad(found, (0, deepest + 1 - len(found)))
+    logs: _Array = choices + counts * math.log(ratio) + (symbols - counts) * math.log1p(-min(ratio, 1 - 1e-12))
+    return np.exp(logs)
 
 
 def symbol_errors(bers: Sequence[float], deepest: int = SYMBOLS) -> _Array:
-    """P(k) that a codeword has k wrong symbols, k from 0 to `deepest`.
+    """P(k) that a codeword has k wrong symbols, k from 0 to `deepest`, which is at least 1.
 
     bers: bit error ratios of the lanes that share each codeword's symbols evenly.
     """
@@ -53,7 +56,7 @@ def symbol_errors(bers: Sequence[float], deepest: int = SYMBOLS) -> _Array:
         lane = _binomial(share, ratio, min(deepest, share))
         total = lane if total is None else np.convolve(total, lane)[: deepest + 1]
     assert total is not None
-    return np.pad(total, (0, max(0, deepest + 1 - len(total))))
+    return total
 
 
 def codeword_error_ratio(bers: Sequence[float]) -> float:
@@ -76,7 +79,7 @@ def post_fec_ber(ber: float) -> float:
     ratio = symbol_error_ratio(ber)
     tail = symbol_errors([ber])[CORRECTABLE + 1 :]
     wrong = float((tail * _COUNTS[CORRECTABLE + 1 :]).sum())
-    return ber * wrong / (SYMBOLS * ratio)
+    return min(ber, ber * wrong / (SYMBOLS * ratio))
 
 
 def frame_loss_ratio(cer: float, interleaved: int = 1) -> float:
