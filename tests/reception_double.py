@@ -1,6 +1,6 @@
 """A media side for VDM tests: eSNR from the light that arrives, one latent noise a lane, errors that follow.
 
-Stands where the module's own reception will be (`media_reception` in module/vdm_reception.py).
+Stands where the module's own reception is (`MediaReception` in module/reception.py), with simpler laws.
 """
 
 from __future__ import annotations
@@ -66,6 +66,6 @@ def _ber(esnr_db: float) -> float:
     return ber_of_esnr(esnr_db) if esnr_db > 0 else WORST_BER
 
 
-def double(bank: LaneBank, plant: ModulePlant) -> DoubleReception:
-    """In place of `media_reception`."""
+def double(bank: LaneBank, plant: ModulePlant, _: int, __: float) -> DoubleReception:
+    """In place of `MediaReception`."""
     return DoubleReception(plant, 8 * bank.bank)

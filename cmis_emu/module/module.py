@@ -101,6 +101,7 @@ class Module:
         self.msm = ModuleStateMachine(self)
         banks = range(0 if profile.flat else profile.banks)
         self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
+        self.plant.upstream = self._errors_upstream
         self.monitors = Monitors(self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state)
         self.vdm: Vdm | None = None
         if profile.vdm is not None and not profile.flat:
@@ -415,6 +416,10 @@ class Module:
         """Lanes at work make heat."""
         active = [bank.active_lanes() for bank in self.banks]
         self.plant.set_active_lanes(sum(a[0] for a in active), sum(a[1] for a in active))
+
+    def _errors_upstream(self, lane: int, now_ns: int) -> float:
+        bank, index = divmod(lane - 1, 8)
+        return self.banks[bank].signals.routes.tx_errors(index + 1, now_ns) if bank < len(self.banks) else 0.0
 
     def _plant_changed(self) -> None:
         self._stale = True

@@ -74,7 +74,6 @@ class Behaviour:
     page_holdoff_ms: float = 0.0  # I2C-11: at most 10
     media_lanes: str = "positional"  # or 'lowest-free' (APP-04)
     tx_settle_ms: float = 200.0  # Tx output valid after the laser is switched on
-    rx_acquisition_ms: float = 300.0  # Rx CDR locks after light
     tx_acquisition_ms: float = 20.0  # Tx CDR locks after the host's signal; the input equaliser adapts
     adaptive_eq_max_db: float = 12.0  # host channel loss that the adaptive input equaliser can make up for
 

@@ -21,6 +21,7 @@ from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParamet
 from cmis_emu.module.vdm_reader import Product, read_vdm
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.receiver import PRESETS as RECEIVER_PRESETS
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.field import LOWER
@@ -49,7 +50,10 @@ _KEYS = (
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
-_PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant values that have names
+_PRESETS: Mapping[str, Mapping[str, object]] = {
+    "laser": LASER_PRESETS,
+    "receiver": RECEIVER_PRESETS,
+}  # plant values that have names
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
     "vcc_v": ("VccMon", 1.0),
@@ -88,7 +92,6 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "nvm_holdoff_ms": (0, 80, False),
     "page_holdoff_ms": (0, 10, False),
     "tx_settle_ms": (0, 10_000, False),
-    "rx_acquisition_ms": (0, 60_000, False),
     "tx_acquisition_ms": (0, 60_000, False),
     "adaptive_eq_max_db": (0, 40, False),
 }

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmis_emu.clock import NEVER, NS_PER_MS, Clock, Event
+from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.reception import MediaReception
 from cmis_emu.module.vdm_channels import Channel, GroupPage, bind, key_of
 from cmis_emu.module.vdm_flags import VdmFlags
 from cmis_emu.module.vdm_gauges import gauge_of
 from cmis_emu.module.vdm_observables import Side
 from cmis_emu.module.vdm_plan import VdmPlan
-from cmis_emu.module.vdm_reception import BankInputs, BankWatch, HostReception, Reception, media_reception
+from cmis_emu.module.vdm_reception import BankInputs, BankWatch, HostReception, Reception
 from cmis_emu.module.vdm_statistics import Grid
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Memory, Write
@@ -86,10 +87,11 @@ class Vdm:
             request.page.hooks[request.slots[0][0]] = self._written
 
     def _bind(self, memory: Memory, bank: LaneBank, watch: BankWatch, plant: ModulePlant) -> list[Channel]:
-        receptions: dict[Side, Reception] = {Side.HOST: HostReception(watch, plant.seed, 8 * bank.bank)}
-        media = media_reception(bank, plant)
-        if media is not None:
-            receptions[Side.MEDIA] = media
+        first, interval_s = 8 * bank.bank, self._grid.fine_ns / NS_PER_S
+        receptions: dict[Side, Reception] = {
+            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.receiver, interval_s),
+            Side.MEDIA: MediaReception(bank, plant, first, interval_s),
+        }
         keys = dict.fromkeys(key_of(each) for group in self._plan.groups for each in group.instances)
         gauges = {key: gauge_of(*key, watch, plant, 8 * bank.bank, receptions) for key in keys}
         channels, pages = bind(memory, bank.bank, self._plan, gauges, self._grid)

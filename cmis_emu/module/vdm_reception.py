@@ -7,6 +7,7 @@ lane, so eSNR, level transitions and errors agree; nobody adds to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,9 +15,15 @@ from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.states import OPERATING
 from cmis_emu.module.vdm_observables import Measure, Side
+from cmis_emu.physics.fec import SYMBOL_BITS, SYMBOLS, codeword_error_ratio, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA, gauss
-from cmis_emu.physics.plant import ModulePlant
-from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, host_esnr_db, level_transition_db
+from cmis_emu.physics.receiver import (
+    WORST_BER,
+    ReceiverParameters,
+    ber_of_esnr,
+    host_esnr_db,
+    level_transition_db,
+)
 
 HOST_NOISE_DB = 0.05  # of an eSNR reading, one sigma
 _HOST_NOISE_CHANNEL = 20_000
@@ -90,13 +97,14 @@ class BankWatch:
 class HostReception:
     """The host lanes' receivers: their eSNR follows from the loss of the host's channel (optics model, section 5).
 
-    A lane without a usable signal has an eSNR of 0 and errors in half its bits. THE PLACE for the host's FEC:
-    frame errors are 0 here until physics has a law for them.
+    A lane without a usable signal has an eSNR of 0 and errors in half its bits.
     """
 
     watch: BankWatch
     seed: int
     first: int  # number of host lanes in the banks before
+    receiver: ReceiverParameters  # of the media side, which carries the same bits
+    interval_s: float  # of which SEWmax is the most
 
     def _esnr(self, lane: int, sigmas: float) -> float:
         loss_db = self.watch.inputs.host_loss_db[lane - 1]
@@ -114,22 +122,27 @@ class HostReception:
         """Error ratio before the FEC."""
         return _ber(self.esnr_db(lane, sample, at_ns))
 
+    def _bers(self, path: PathLanes, sample: int, at_ns: int) -> list[float]:
+        return [self.ber(lane, sample, at_ns) for lane in path.host_lanes]
+
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
-        """Errored frames ratio."""
-        return 0.0
+        """Errored frames ratio: that of uncorrectable codewords."""
+        return codeword_error_ratio(self._bers(path, sample, at_ns))
 
     def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float:
-        """Most symbol errors of a frame in one fine interval."""
-        return 0.0
+        """Most wrong symbols of a codeword in one interval."""
+        return float(sew_max(self._bers(path, sample, at_ns), self.frames_per_s(path) * self.interval_s))
 
     def frames_per_s(self, path: PathLanes) -> float:
-        """Frames of the FEC each second."""
-        return 0.0
+        """Codewords each second."""
+        return frames_per_s(path, self.receiver)
 
     def reach(self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """The channel stays as it is: only noise moves."""
-        if not isinstance(resource, int):
-            return 0.0, 0.0
+        if isinstance(resource, PathLanes):
+            ends = [[_ber(self._esnr(n, off)) for n in resource.host_lanes] for off in (MAX_SIGMA, -MAX_SIGMA)]
+            frames = self.frames_per_s(resource) * self.interval_s
+            return frame_measure(measure, ends[0], frames), frame_measure(measure, ends[1], frames)
         low, high = self._esnr(resource, -MAX_SIGMA), self._esnr(resource, MAX_SIGMA)
         if measure is Measure.ESNR:
             return low, high
@@ -138,13 +151,16 @@ class HostReception:
         return _ber(high), _ber(low)
 
 
+def frames_per_s(path: PathLanes, receiver: ReceiverParameters) -> float:
+    """Codewords each second of a data path whose media lanes have such receivers."""
+    bits = len(path.media_lanes) * receiver.symbol_rate_bd * receiver.bits_per_symbol
+    return bits / (SYMBOLS * SYMBOL_BITS)
+
+
+def frame_measure(measure: Measure, bers: Sequence[float], frames: float) -> float:
+    """FERC, or SEWmax of that many frames, of lanes that share codewords."""
+    return codeword_error_ratio(bers) if measure is Measure.FERC else float(sew_max(bers, frames))
+
+
 def _ber(esnr_db: float) -> float:
     return ber_of_esnr(esnr_db) if esnr_db > 0 else WORST_BER
-
-
-def media_reception(bank: LaneBank, plant: ModulePlant) -> Reception | None:
-    """THE PLACE where the media side plugs in: its reception, or None while there is none.
-
-    Without one the instances of the media side read 0 and set no flags, so profiles do not advertise them.
-    """
-    return None

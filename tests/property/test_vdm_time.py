@@ -45,7 +45,7 @@ MOMENTS = st.lists(
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Snapshot]]:
     patch = pytest.MonkeyPatch()
-    patch.setattr("cmis_emu.module.vdm.media_reception", double)
+    patch.setattr("cmis_emu.module.vdm.MediaReception", double)
     path = tmp_path_factory.mktemp("vdm") / "vdm.yaml"
     profile = {"profile": "vdm", "base": "qsfpdd-400g-dr4", "vdm": {"groups": GROUPS}}
     path.write_text(yaml.safe_dump(profile, sort_keys=False))

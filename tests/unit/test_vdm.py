@@ -165,7 +165,7 @@ def test_a_lost_host_signal_has_no_snr(variant: Variant) -> None:
 @pytest.fixture
 def with_light(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Emulator]:
     """A variant whose media side is the double."""
-    monkeypatch.setattr("cmis_emu.module.vdm.media_reception", double)
+    monkeypatch.setattr("cmis_emu.module.vdm.MediaReception", double)
     return variant
 
 
