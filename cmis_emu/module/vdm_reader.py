@@ -5,10 +5,11 @@
       groups:
       - - {observable: esnr_media, lanes: 4, thresholds: [null, 17.7, null, 18.5]}
         - {unused: 4}
-        - {observable: [pre_fec_ber_minimum_media, pre_fec_ber_maximum_media], data_paths: [1, 3, 5, 7]}
+        - {observable: pre_fec_ber_*_media, data_paths: [1, 3, 5, 7], thresholds: [2.4e-4, null, 1.0e-4, null]}
         - {observable: tec_current, module: true, thresholds: [95, -95, 80, -80]}
 
-A group is a list of rows, a row is one instance for each observable and resource, in that order. `lanes: 4`
+A group is a list of rows, a row is one instance for each observable and resource, in that order. Several
+observables are a list; a star stands for minimum, maximum, average and current, one after the other. `lanes: 4`
 means lanes 1 to 4; a list names lanes, or the first host lanes of data paths. Thresholds are high alarm, low
 alarm, high warning, low warning, in the unit of the observable; null is one that no value passes.
 """
@@ -31,6 +32,7 @@ from cmis_emu.registers.yamlfile import Located
 SECTION = "vdm"
 LONGEST_MS = 6553.5  # FineIntervalLength has 16 bits of 0.1 ms
 LANES = 8  # of a bank
+STAR, STARRED = "*", ("minimum", "maximum", "average", "current")
 _ROW = ("observable", "thresholds", "unused", *(scope.value for scope in Scope))
 _POWER_SAVING_SINCE = (5, 3)
 
@@ -43,6 +45,7 @@ class Product:
     plant: PlantParameters
     applications: tuple[Application, ...]
     monitor_period_ms: float
+    flat: bool = False
 
     def lanes(self, observable: Observable) -> int:
         """How many lanes of a bank the observable can be of."""
@@ -54,11 +57,18 @@ class Product:
         return frozenset(start for application in self.applications for start in application.host_starts)
 
 
-def read_vdm(source: Located, regmap: RegisterMap, product: Product, advertised: bool) -> VdmPlan | None:
-    """The plan of a profile, an empty one where the pages are advertised all the same; None without VDM."""
+def read_vdm(source: Located, regmap: RegisterMap, product: Product, advertised: bool | None) -> VdmPlan | None:
+    """The plan of a profile; an empty one where `registers` advertise the pages all the same; None without VDM.
+
+    `advertised`: what the registers say of the pages, if they say it.
+    """
     if source.get(SECTION) is None:
         return VdmPlan(fine_interval_ms=product.monitor_period_ms) if advertised else None
+    if advertised is False:
+        return None
     section = source.section(SECTION)
+    if product.flat:
+        raise source.error(SECTION, "VDM of a flat module", "a module with pages (MemoryModel 0)")
     section.check_keys([f.name for f in fields(VdmPlan)], ("groups",))
     values: dict[str, Any] = {"fine_interval_ms": product.monitor_period_ms}
     if "fine_interval_ms" in section:
@@ -119,8 +129,11 @@ def _group(section: Located, rows: Any, index: int, known: Mapping[str, Observab
 def _observed(row: Located, known: Mapping[str, Observable], product: Product) -> Iterable[Observable]:
     if "observable" not in row:
         raise row.error(None, "no such key", "the key 'observable'", field="observable")
-    names = row["observable"]
-    for name in names if isinstance(names, list) else [names]:
+    given = row["observable"]
+    names: list[Any] = []
+    for name in given if isinstance(given, list) else [given]:
+        names += [name.replace(STAR, word) for word in STARRED] if isinstance(name, str) and STAR in name else [name]
+    for name in names:
         found = known.get(name) if isinstance(name, str) else None
         if found is None:
             near = get_close_matches(str(name), known, 1, 0.4)

@@ -12,6 +12,7 @@ from reception_double import double
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.emulator import Snapshot
+from cmis_emu.module.reception import MediaReception
 
 STATISTICS = ("minimum", "maximum", "average", "current")
 BER = [f"pre_fec_ber_{each}_media" for each in STATISTICS]
@@ -42,10 +43,12 @@ MOMENTS = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Snapshot]]:
+@pytest.fixture(scope="module", params=[MediaReception, double], ids=["module", "double"])
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Emulator, Snapshot]]:
     patch = pytest.MonkeyPatch()
-    patch.setattr("cmis_emu.module.vdm.MediaReception", double)
+    patch.setattr("cmis_emu.module.vdm.MediaReception", request.param)
     path = tmp_path_factory.mktemp("vdm") / "vdm.yaml"
     profile = {"profile": "vdm", "base": "qsfpdd-400g-dr4", "vdm": {"groups": GROUPS}}
     path.write_text(yaml.safe_dump(profile, sort_keys=False))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +14,11 @@ from cmis_host import DP_DEINIT, OUTPUT_DISABLE_TX, Host
 from conftest import Variant
 from reception_double import double
 
-from cmis_emu import Emulator
-from cmis_emu.layouts.application import Application
-from cmis_emu.module.library import load_profile
+from cmis_emu import Emulator, ManualClock
+from cmis_emu.module.library import load_profile, profile_names
 from cmis_emu.physics.receiver import host_esnr_db
 from cmis_emu.registers.encoding import decode_f16
+from cmis_emu.resources import maps_root
 
 NONE = 0xFFFF  # high threshold of an unsigned type that nothing passes
 STATISTICS = ("minimum", "maximum", "average", "current")
@@ -474,12 +476,16 @@ def test_disabled_lanes_and_other_controls_do_not_disturb(variant: Variant) -> N
 
 
 def test_a_module_without_vdm_has_none(variant: Variant) -> None:
-    emu = variant()
+    emu = variant(lambda profile: profile.pop("vdm"))
     assert emu.ports["1"].module.vdm is None
 
 
 def test_pages_without_a_section_freeze_all_the_same(variant: Variant) -> None:
-    emu = variant(lambda profile: profile["registers"].update(VDMPagesSupported=1))
+    def edit(profile: dict[str, Any]) -> None:
+        profile.pop("vdm")
+        profile["registers"]["VDMPagesSupported"] = 1
+
+    emu = variant(edit)
     host = host_of(emu)
     freeze(emu, host, True)
     freeze(emu, host, False)
@@ -502,4 +508,66 @@ def test_a_snapshot_keeps_the_statistics(with_light: Variant) -> None:
     host.write(0x2F, CONTROL, FREEZE)
     emu.clock.advance(0.1)
     assert codes(host) == first
-    assert isinstance(load_profile("qsfpdd-400g-dr4").applications[0], Application)
+
+
+# -- the library ------------------------------------------------------------------------------------------------
+
+PRODUCTS = [name for name in profile_names() if load_profile(name).vdm is not None]
+
+
+def test_the_library_has_products_with_vdm() -> None:
+    assert {load_profile(name).revision for name in PRODUCTS} == {(4, 0), (5, 0), (5, 1), (5, 2), (5, 3)}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_product_at_rest_has_plausible_values_and_no_events(name: str) -> None:
+    with Emulator.load(name, clock=ManualClock(), seed=1) as emu:
+        emu.settle()
+        emu.clock.advance(4000)
+        host, plan = host_of(emu), emu.ports["1"].module.profile.vdm
+        assert plan is not None
+        flags(host)
+        emu.clock.advance(10)
+        assert not any(flags(host)), "nothing beyond its thresholds"
+        assert not [event for _, _, event in emu.clock.pending() if "Vdm" in repr(event.callback)]
+        for index, group in enumerate(plan.groups):
+            found = codes(host, index)
+            used = {each.number - 1 - 64 * index for each in group.instances}
+            assert not any(code for place, code in enumerate(found) if place not in used)
+        assert any(codes(host, len(plan.groups) - 1)[:8])
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCTS if name != "osfp-800g-aec"])
+def test_prepared_rows_fit_the_reception(name: str, tmp_path: Path) -> None:
+    """The rows that wait in comments are sound: they read, and their statistics hold together."""
+    text = (maps_root() / "modules" / f"{name}.yaml").read_text()
+    whole = re.sub(r"^#( +- (?:- )?\{observable:)", r" \1", text, flags=re.MULTILINE)
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(whole)
+    testbed = {
+        "version": 1,
+        "ports": {"1": {"profile": str(path), "bus": 1}},
+        "fibres": {"l": {"from": "1", "to": "1"}},
+    }
+    with Emulator.load(testbed, clock=ManualClock(), seed=1) as emu:
+        emu.settle()
+        host, plan = host_of(emu), emu.ports["1"].module.profile.vdm
+        assert plan is not None
+        emu.clock.advance(10)
+        freeze(emu, host, True)
+        freeze(emu, host, False)
+        emu.clock.advance(60)
+        freeze(emu, host, True)
+        shown: dict[tuple[object, ...], dict[str, float]] = {}
+        for bank in range(len(emu.ports["1"].module.banks)):
+            for index, group in enumerate(plan.groups):
+                found = codes(host, index, bank)
+                for each in group.instances:
+                    value = each.observable.decode(found[each.number - 1 - 64 * index])
+                    key = bank, each.observable.measure, each.observable.side, each.scope, each.resource
+                    shown.setdefault(key, {})[each.observable.statistic.value] = value
+        assert {key[1].value for key in shown} >= {"esnr", "pre_fec_ber", "ferc"}  # type: ignore[attr-defined]
+        for values in shown.values():
+            if len(values) > 1:
+                assert values["minimum"] <= values["average"] <= values["maximum"]
+                assert values["minimum"] <= values["current"] <= values["maximum"]

@@ -18,7 +18,7 @@ MODULE_LEVEL = 15  # MonitoredResource of the whole module (VDM-02)
 CUSTOM_TYPES = range(100, 128)
 FREEZE_S = 1.0  # hosts poll the done bits so long (VDM-06)
 LIMITS = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
-STATISTIC = re.compile(r"\b(minimum|maximum|average|current)\b")
+STATISTIC = re.compile(r"\b(minimum|maximum|average|current) (?=media|host)")
 HOLD_S = 1.5  # longer than most modules' FineIntervalLength
 LATENCY_S = 0.25  # a condition that holds sets its flag again within 0.2 s (FLG-02)
 MASKED = 0b1111  # a nibble of masks
