@@ -116,10 +116,11 @@ class Emulator:
 
     # -- fibres --------------------------------------------------------------------------------------
 
-    def _rewire(self, _: str) -> None:
-        """A module came or went: connect each fibre to what is in the cages now."""
+    def _rewire(self, port: str) -> None:
+        """A module came or went: connect the fibres of its port to what is in the cages now."""
         for fibre in self.fibres.values():
-            fibre.connect(self._occupant(fibre.source), self._occupant(fibre.destination))
+            if port in (fibre.source, fibre.destination):
+                fibre.connect(self._occupant(fibre.source), self._occupant(fibre.destination))
 
     def _occupant(self, port: str) -> Module | None:
         return self.ports[port].occupant

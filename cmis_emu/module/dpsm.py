@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transitions import Machine
 
 from cmis_emu.clock import Clock, Event
-from cmis_emu.layouts.application import Application
+from cmis_emu.layouts.application import Application, mask_of
 from cmis_emu.module.states import DPSM_TRANSITIONS, STEADY, DpState
 
 
@@ -38,12 +38,16 @@ class DataPath:
     __slots__ = (
         "__dict__",  # transitions binds triggers per model
         "_announce",
+        "_carried",
+        "_carriers",
         "_frame",
         "_timer",
         "application",
         "host_lanes",
+        "host_mask",
         "init_pending",
         "media_lanes",
+        "media_mask",
         "state",
     )
 
@@ -60,9 +64,8 @@ class DataPath:
         media_lanes: tuple[int, ...],
     ) -> None:
         self._frame = frame
-        self.application = application
         self.host_lanes = host_lanes
-        self.media_lanes = media_lanes
+        self.assign(application, media_lanes)
         self.init_pending = False
         self.state = DpState.DEACTIVATED
         self._timer: Event | None = None
@@ -74,11 +77,8 @@ class DataPath:
         twin = DataPath.__new__(DataPath)
         memo[id(self)] = twin
         _bind(twin, self.state)
-        twin.application, twin.host_lanes, twin.media_lanes = (
-            self.application,
-            self.host_lanes,
-            self.media_lanes,
-        )
+        twin.host_lanes = self.host_lanes
+        twin.assign(self.application, self.media_lanes)
         twin.init_pending, twin._announce = self.init_pending, self._announce
         twin._frame = deepcopy(self._frame, memo)
         twin._timer = deepcopy(self._timer, memo)
@@ -89,14 +89,24 @@ class DataPath:
         """Lowest host lane minus one (APP-05)."""
         return self.host_lanes[0] - 1
 
+    def assign(self, application: Application, media_lanes: tuple[int, ...]) -> None:
+        """Carry this application on these media lanes: the gearbox maps neighbours together."""
+        self.application = application
+        self.media_lanes = media_lanes
+        self.host_mask, self.media_mask = mask_of(self.host_lanes), mask_of(media_lanes)
+        ratio = max(1, len(self.host_lanes) // max(1, len(media_lanes)))
+        last = len(media_lanes) - 1
+        first = self.host_lanes[0]
+        self._carriers = {n: media_lanes[min((n - first) // ratio, last)] for n in self.host_lanes if media_lanes}
+        self._carried = {m: tuple(n for n, of in self._carriers.items() if of == m) for m in media_lanes}
+
     def media_lane_of(self, host_lane: int) -> int:
-        """The media lane that carries `host_lane`'s signal: the gearbox maps neighbours together."""
-        ratio = max(1, len(self.host_lanes) // len(self.media_lanes))
-        return self.media_lanes[min((host_lane - self.host_lanes[0]) // ratio, len(self.media_lanes) - 1)]
+        """The media lane that carries `host_lane`'s signal; 0 for none."""
+        return self._carriers.get(host_lane, 0)
 
     def host_lanes_of(self, media_lane: int) -> tuple[int, ...]:
         """The host lanes whose signal `media_lane` carries."""
-        return tuple(lane for lane in self.host_lanes if self.media_lane_of(lane) == media_lane)
+        return self._carried.get(media_lane, ())
 
     def close(self) -> None:
         """Cease to exist (DP-17, DP-18)."""

@@ -14,6 +14,7 @@ from functools import partial
 from cmis_emu.clock import NS_PER_MS, Clock, Event
 from cmis_emu.module.control_sets import LANES, RECALL, ControlSet
 from cmis_emu.module.profile import Profile
+from cmis_emu.physics.light import TRAFFIC
 from cmis_emu.registers.memory import Cell, Memory, Write
 
 NOMINAL_LOSS_DB = 4.0  # a short host trace: the equaliser's preset fits it
@@ -24,11 +25,15 @@ _ENABLE, _TARGET = "AdaptiveInputEqEnableTx", "HostControlledInputEqTargetTx"
 
 @dataclass(frozen=True, slots=True)
 class HostSignal:
-    """What the host drives into one host lane: a signal or none, through `loss_db`, perhaps inverted."""
+    """What the host drives into one host lane: a signal or none, through `loss_db`, perhaps inverted.
+
+    content: TRAFFIC, or the code of the test pattern that the host sends.
+    """
 
     present: bool = True
     loss_db: float = NOMINAL_LOSS_DB
     inverted: bool = False
+    content: int = TRAFFIC
 
 
 class InputEqualiser:
@@ -112,11 +117,11 @@ class InputEqualiser:
 
     def failing(self) -> int:
         """Lanes (mask) whose adaptation ended without a good setting (AdaptiveInputEqFailFlagTx)."""
-        return sum(
-            1 << (lane - 1)
-            for lane in LANES
-            if self._tracking(lane) and lane not in self._running and self.error_db(lane) > FAIL_MARGIN_DB
-        )
+        mask = 0
+        for lane in LANES:
+            if lane not in self._running and self._tracking(lane) and self.error_db(lane) > FAIL_MARGIN_DB:
+                mask |= 1 << (lane - 1)
+        return mask
 
     def _adaptive(self, lane: int) -> bool:
         return self._adapts and bool(self._active.settings[_ENABLE].get(lane))

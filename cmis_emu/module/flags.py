@@ -88,10 +88,13 @@ class Flags:
         self._set(cell.page, index, mask)
         self.update()
 
-    def level(self, cell: Cell, bits: int) -> None:
-        """A condition: the lanes (or 1) for which it holds now. New ones latch at once."""
-        index, mask = self._place(cell, bits, 1)
-        every = self._place(cell, (1 << len(cell.slots)) - 1, 1)[1]
+    def level(self, cell: Cell, bits: int, lane: int | None = None) -> None:
+        """A condition: the lanes (or 1) for which it holds now. New ones latch at once.
+
+        With `lane`, `bits` are those of that one element, such as the four of a VDM instance.
+        """
+        index, mask = self._place(cell, bits, lane or 1)
+        every = self._place(cell, cell.slots[lane - 1][3] if lane else (1 << len(cell.slots)) - 1, lane or 1)[1]
         key = (cell.page, index)
         old = self._levels.get(key, 0)
         new = (old & ~every) | mask

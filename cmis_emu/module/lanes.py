@@ -119,7 +119,7 @@ class LaneBank:
             if path is None:
                 path = DataPath(self, application, tuple(lanes), media)
             else:
-                path.application, path.media_lanes = application, media
+                path.assign(application, media)
             kept.append(path)
         for gone in old.values():
             gone.close()

@@ -21,6 +21,7 @@ from cmis_emu.module.nonvolatile import NOT_OFFERED, USER_DATA, Kept, NonVolatil
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
 from cmis_emu.module.states import MsmState
+from cmis_emu.module.vdm import Vdm
 from cmis_emu.physics.plant import Environment, ModulePlant, PowerMode
 from cmis_emu.registers.field import Access, OnRead
 from cmis_emu.registers.memory import Cell, Memory, Write
@@ -100,7 +101,12 @@ class Module:
         self.msm = ModuleStateMachine(self)
         banks = range(0 if profile.flat else profile.banks)
         self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
+        self.plant.upstream = self._errors_upstream
         self.monitors = Monitors(self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state)
+        self.vdm: Vdm | None = None
+        if profile.vdm is not None and not profile.flat:
+            self.vdm = Vdm(self.memory, profile, profile.vdm, clock, self.flags, self.plant, self.banks)
+            self.plant.before_change.append(self.vdm.inputs_change)
         self.protection = OverheatProtection(clock, self.plant, self._overheated)
         self.nonvolatile = NonVolatile(
             self.memory,
@@ -206,6 +212,8 @@ class Module:
         if field.access is Access.RO and not field.volatile and field.on_read is OnRead.NONE:
             self.memory.keep(field)
         self.monitors.reload_thresholds()
+        if self.vdm is not None:
+            self.vdm.reload_thresholds()
         self._stale = True
         self.settle()
         self.flags.update()
@@ -305,11 +313,14 @@ class Module:
         """Unplugged: stop every timer and state machine."""
         self._managed = False
         self.plant.on_change.clear()  # what the plant still does wakes no controller
+        self.plant.before_change.clear()
         if self._reset_timer is not None:
             self._reset_timer.cancel()
         for bank in self.banks:
             bank.close()
         self.monitors.close()
+        if self.vdm is not None:
+            self.vdm.close()
         self.protection.close()
         self.flags.reset()
         self.plant.set_power(PowerMode.OFF)
@@ -391,11 +402,13 @@ class Module:
                         self._stale |= bank.signals.update()
                 if not moved and not self._unsettled:
                     break
-            if self._stale:
-                self._stale = False
+            stale, self._stale = self._stale, False
+            if stale:
                 self._set_activity()
                 self.monitors.changed()
                 self.protection.check()
+            if self.vdm is not None:
+                self.vdm.settled(stale)
         finally:
             self._settling = False
 
@@ -403,6 +416,10 @@ class Module:
         """Lanes at work make heat."""
         active = [bank.active_lanes() for bank in self.banks]
         self.plant.set_active_lanes(sum(a[0] for a in active), sum(a[1] for a in active))
+
+    def _errors_upstream(self, lane: int, now_ns: int) -> float:
+        bank, index = divmod(lane - 1, 8)
+        return self.banks[bank].signals.routes.tx_errors(index + 1, now_ns) if bank < len(self.banks) else 0.0
 
     def _plant_changed(self) -> None:
         self._stale = True
@@ -422,6 +439,8 @@ class Module:
         for bank in self.banks:
             bank.reset()
         self.monitors.reset()
+        if self.vdm is not None:
+            self.vdm.reset()
         self._hold_until_ns = 0
 
     def _interrupt_changed(self, asserted: bool) -> None:

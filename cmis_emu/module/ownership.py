@@ -21,6 +21,7 @@ from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.nonvolatile import NonVolatile
 from cmis_emu.module.signals import LaneSignals
 from cmis_emu.module.timing import DataPathLatency
+from cmis_emu.module.vdm import Vdm
 from cmis_emu.registers.loader import load_maps
 
 
@@ -42,6 +43,7 @@ CONTROLLERS: tuple[type, ...] = (
     Diagnostics,
     DiagnosticResults,
     LoopbackControls,
+    Vdm,
 )
 
 

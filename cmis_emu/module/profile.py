@@ -13,6 +13,7 @@ from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts.application import Application
 from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.module.timing import LatencyParameters
+from cmis_emu.module.vdm_plan import VdmPlan
 from cmis_emu.physics.plant import PlantParameters
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
@@ -73,7 +74,6 @@ class Behaviour:
     page_holdoff_ms: float = 0.0  # I2C-11: at most 10
     media_lanes: str = "positional"  # or 'lowest-free' (APP-04)
     tx_settle_ms: float = 200.0  # Tx output valid after the laser is switched on
-    rx_acquisition_ms: float = 300.0  # Rx CDR locks after light
     tx_acquisition_ms: float = 20.0  # Tx CDR locks after the host's signal; the input equaliser adapts
     adaptive_eq_max_db: float = 12.0  # host channel loss that the adaptive input equaliser can make up for
     pattern_lock_ms: float = 5.0  # a pattern checker locks so long after its pattern came (DIAG-08)
@@ -128,6 +128,7 @@ class Profile:
     plant: PlantParameters
     password: PasswordPolicy
     latency: LatencyParameters | None
+    vdm: VdmPlan | None
     regmap: RegisterMap = field(repr=False)
     compiled: CompiledMap = field(repr=False)
     image: Mapping[int, bytes] = field(repr=False)

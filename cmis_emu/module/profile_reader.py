@@ -18,8 +18,10 @@ from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.profile_image import advertised_applications, image_of
 from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
+from cmis_emu.module.vdm_reader import Product, read_vdm
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.receiver import PRESETS as RECEIVER_PRESETS
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.field import LOWER
@@ -44,10 +46,14 @@ _KEYS = (
     "password",
     "latency_ns",
     "plant",
+    "vdm",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
-_PRESETS: Mapping[str, Mapping[str, object]] = {"laser": LASER_PRESETS}  # plant values that have names
+_PRESETS: Mapping[str, Mapping[str, object]] = {
+    "laser": LASER_PRESETS,
+    "receiver": RECEIVER_PRESETS,
+}  # plant values that have names
 _THRESHOLDS = {
     "temperature_c": ("TempMon", 1.0),
     "vcc_v": ("VccMon", 1.0),
@@ -86,7 +92,6 @@ _BEHAVIOUR_LIMITS = {  # lowest, highest, whole number
     "nvm_holdoff_ms": (0, 80, False),
     "page_holdoff_ms": (0, 10, False),
     "tx_settle_ms": (0, 10_000, False),
-    "rx_acquisition_ms": (0, 60_000, False),
     "tx_acquisition_ms": (0, 60_000, False),
     "adaptive_eq_max_db": (0, 40, False),
     "pattern_lock_ms": (0.001, 1000, False),
@@ -113,6 +118,13 @@ def read_profile(source: Located) -> Profile:
     if any(a.network_path for a in applications):
         shared = sum(1 << (a.app_sel - 1) for a in applications if a.network_path)
         codes["NetworkPathApplicationExtension"] = shared  # which bit an AppSel has is not settled
+    behaviour = _behaviour(source)
+    plant = _record(source, "plant", source.section("plant"), PlantParameters)
+    product = Product(revision, plant, applications, behaviour.monitor_period_ms, bool(given_codes.get("MemoryModel")))
+    vdm_pages = given_codes.get("VDMPagesSupported")
+    vdm = read_vdm(source, regmap, product, None if vdm_pages is None else bool(vdm_pages))
+    if vdm is not None:
+        codes |= vdm.codes()
     codes |= given_codes
 
     def advertised(name: str) -> int:
@@ -131,7 +143,6 @@ def read_profile(source: Located) -> Profile:
         rx_cdr_bypass=bool(advertised("RxCDRBypassControlSupported")) or not advertised("RxCDRSupported"),
         adaptive_eq=bool(advertised("TxInputAdaptiveEqSupported")),
     )
-    behaviour = _behaviour(source)
     listed = advertised_applications(regmap, image, applications)
     if "behaviour" in source and behaviour.default_app_sel > max(1, len(listed)):
         expected = f"the number of an application, up to {len(listed)}"
@@ -148,7 +159,8 @@ def read_profile(source: Located) -> Profile:
         behaviour=behaviour,
         password=_password(source, regmap),
         latency=_latency(source),
-        plant=_record(source, "plant", source.section("plant"), PlantParameters),
+        plant=plant,
+        vdm=vdm,
         regmap=regmap,
         compiled=compiled,
         image=image,

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.clock import NS_PER_MS, Clock, Event
 from cmis_emu.layouts.application import mask_of
 from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.dpsm import DataPath
@@ -19,13 +19,12 @@ from cmis_emu.module.equaliser import HostSignal, InputEqualiser
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.recovery import Recovery
+from cmis_emu.module.routing import Loopback, Routes, Side
 from cmis_emu.module.states import OPERATING, DpState
-from cmis_emu.physics.light import TRAFFIC, Payload, Stream
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.physics.light import NOISE, TRAFFIC, Payload
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Cell, Memory
-
-LOS_ASSERT_NS = 100 * NS_PER_US
-LOS_DEASSERT_NS = NS_PER_MS
 
 _SQUELCH_NONE, _SQUELCH_OMA, _SQUELCH_SELECTED = 0, 1, 3  # codes of SquelchMethodTx; 2 is average power
 
@@ -39,10 +38,11 @@ class HostOutput(Enum):
 
 
 class HostLane(NamedTuple):
-    """The signal that a host lane receives from the module."""
+    """The signal that a host lane receives from the module; `content` is TRAFFIC or a pattern's code."""
 
     output: HostOutput
     inverted: bool
+    content: int = TRAFFIC
 
 
 class SignalFrame(Protocol):
@@ -117,32 +117,32 @@ class LaneSignals:
         self._eq_fail = memory.cell("AdaptiveInputEqFailFlagTx", frame.bank)
         self._squelch_method = int(profile.registers.get("SquelchMethodTx", _SQUELCH_NONE))
         self._squelch_select = memory.cell("SquelchMethodSelect")
-        self._los_on_average = bool(profile.registers.get("RxLOSType", 0))
-        self._los_trip_w = (plant.parameters.los_assert_w, plant.parameters.los_deassert_w)
         self._rx_status = 0
         self._emitting = 0
         self._squelched = 0
         self._settled_tx = 0
         self._settle_timers: dict[int, Event] = {}
-        self._los = 0
-        self._los_timers: dict[int, Event] = {}
-        self._look: Event | None = None
-        self._rx = {lane: _Lock() for lane in frame.media_lanes}
+        self.recovery = Recovery(
+            plant,
+            frame.clock,
+            self._first,
+            frame.media_lanes,
+            bool(profile.registers.get("RxLOSType", 0)),
+            frame.settle,
+        )
         self._tx = {lane: _Lock() for lane in LANES}
+        self.routes = Routes(frame, equaliser, self.recovery, plant, self._host_locked)
 
     # -- life --------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """Nothing locked, nothing lost, every laser off."""
-        for timer in (*self._settle_timers.values(), *self._los_timers.values()):
+        for timer in self._settle_timers.values():
             timer.cancel()
         self._settle_timers.clear()
-        self._los_timers.clear()
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        self._settled_tx = self._squelched = self._los = self._rx_status = 0
-        for lock in (*self._rx.values(), *self._tx.values()):
+        self._settled_tx = self._squelched = self._rx_status = 0
+        self.recovery.reset()
+        for lock in self._tx.values():
             lock.drop()
         self._equaliser.reset()
         self.silence()
@@ -162,7 +162,9 @@ class LaneSignals:
     def set_host_signal(self, lane: int, signal: HostSignal) -> None:
         """What the host drives into host lane `lane` from now on."""
         if signal != self._equaliser.signals[lane - 1]:
+            self._plant.errors_change()
             self._equaliser.signals[lane - 1] = signal
+            self._plant.errors_changed()
             self._frame.settle()
 
     @property
@@ -170,27 +172,29 @@ class LaneSignals:
         """Bit mask of the host lanes into which the host drives a signal."""
         return sum(1 << index for index, signal in enumerate(self._equaliser.signals) if signal.present)
 
+    def _host_locked(self, lane: int) -> bool:
+        return self._tx[lane].locked
+
     def host_lane(self, lane: int) -> HostLane:
         """What host lane `lane` receives from the module (DP-10, AUX-01, AUX-02)."""
         path, carrier = self._frame.path_of_host(lane), self._frame.carrier_of_host(lane)
         bit = 1 << (lane - 1)
         control = self._frame.control
-        if path is None or path.state not in OPERATING or control["OutputDisableRx"].bits() & bit:
+        test = self.routes.test
+        tested = test.generated(Side.HOST, lane) is not None or test.loopback(Loopback.HOST_INPUT, lane)
+        working = path is not None and path.state in OPERATING
+        if control["OutputDisableRx"].bits() & bit or not (working or (tested and self._frame.ready())):
             return HostLane(HostOutput.OFF, False)
         flipped = bool(control["OutputPolarityFlipRx"].bits() & bit)
-        if self._frame.network is not None and self._frame.network.replaced_rx(lane):
-            return HostLane(HostOutput.SIGNAL, flipped)
+        carried = self.routes.host_out(lane)
+        if carried is not None:
+            stream = carried.stream
+            return HostLane(HostOutput.SIGNAL, stream.inverted ^ flipped, stream.content)
         if carrier is None or carrier.state not in OPERATING or not carrier.media_lanes:
             return HostLane(HostOutput.OFF, False)
-        media = carrier.media_lane_of(lane)
-        if self._rx_status & bit:
-            carried = self._plant.rx_payload(self._first + media).streams
-            place = carrier.host_lanes_of(media).index(lane)
-            inverted = carried[place % len(carried)].inverted if carried else False
-            return HostLane(HostOutput.SIGNAL, inverted ^ flipped)
-        dark = self._los >> (media - 1) & 1
+        dark = self.recovery.los >> (carrier.media_lane_of(lane) - 1) & 1
         squelched = dark and not control["AutoSquelchDisableRx"].bits() & bit
-        return HostLane(HostOutput.OFF if squelched else HostOutput.NOISE, flipped)
+        return HostLane(HostOutput.OFF if squelched else HostOutput.NOISE, flipped, NOISE)
 
     # -- all of it, now ------------------------------------------------------------------------------
 
@@ -201,23 +205,27 @@ class LaneSignals:
         """
         before = self._emitting, self._squelched, self._settled_tx
         ready = self._frame.ready()
-        host_ok = mask_of([n for p in self._frame.paths if ready and p.state in OPERATING for n in p.host_lanes])
-        media_ok = mask_of([n for p in self._frame.carriers() if ready and p.state in OPERATING for n in p.media_lanes])
-        powered = mask_of([lane for p in self._frame.paths if ready and is_powered(p) for lane in p.host_lanes])
+        host_ok = media_ok = powered = powered_media = 0
+        if ready:
+            for path in self._frame.paths:
+                host_ok |= path.host_mask if path.state in OPERATING else 0
+                powered |= path.host_mask if is_powered(path) else 0
+            for path in self._frame.carriers():
+                media_ok |= path.media_mask if path.state in OPERATING else 0
+                powered_media |= path.media_mask if is_powered(path) else 0
         tx_los = host_ok & ~self.host_signal
         self._equaliser.work(powered)
-        self._update_los(ready)
-        self._update_locks(ready)
+        self.recovery.update(ready, powered_media)
+        unlocked_tx = self._update_host_locks(powered)
         self._update_emission(media_ok, tx_los)
-        unlocked_tx = sum(1 << (n - 1) for n, lock in self._tx.items() if not lock.locked)
-        unlocked_rx = sum(1 << (n - 1) for n, lock in self._rx.items() if not lock.locked)
+        unlocked_rx = self._unlocked_rx()
         flags, cells = self._flags, self._cells
         flags.level(cells["LOSFlagTx"], tx_los)
         flags.level(cells["CDRLOLFlagTx"], host_ok & unlocked_tx)
-        flags.level(cells["LOSFlagRx"], self._los if ready else 0)
+        flags.level(cells["LOSFlagRx"], self.recovery.los)
         flags.level(cells["CDRLOLFlagRx"], media_ok & unlocked_rx)
         flags.level(cells["FailureFlagTx"], self._failed())
-        flags.level(self._eq_fail, self._equaliser.failing() & powered)  # FLG-09: in DPInit too
+        flags.level(self._eq_fail, self._equaliser.failing() & powered if powered else 0)  # FLG-09: in DPInit too
         self._update_rx_output(host_ok, unlocked_rx)
         return before != (self._emitting, self._squelched, self._settled_tx)
 
@@ -237,16 +245,28 @@ class LaneSignals:
             return wanted
         for path in self._frame.carriers():
             for lane in path.media_lanes:
-                hosts = path.host_lanes_of(lane)
-                lost = mask_of([n for n in hosts if tx_los >> (n - 1) & 1 and not self._replaced_tx(n)])
-                # What is left of a shared media lane goes on; a lane of one data path needs all its host lanes.
-                gone = lost == mask_of(hosts) if path.application.network_path else bool(lost)
-                if gone and automatic >> (lane - 1) & 1:
+                if automatic >> (lane - 1) & 1 and self._source_lost(path, lane, tx_los):
                     wanted |= 1 << (lane - 1)
         return wanted
 
-    def _replaced_tx(self, lane: int) -> bool:
-        return self._frame.network is not None and self._frame.network.replaced_tx(lane)
+    def _source_lost(self, path: DataPath, lane: int, tx_los: int) -> bool:
+        """Has a media lane nothing to send?"""
+        test = self.routes.test
+        if test.generated(Side.MEDIA, lane) is not None:
+            return False
+        if test.loopback(Loopback.MEDIA_INPUT, lane):
+            return not self.recovery.has_lock(lane)
+        hosts = path.host_lanes_of(lane)
+        lost = [n for n in hosts if self._host_lost(n, tx_los)]
+        # What is left of a shared media lane goes on; a lane of one data path needs all its host lanes.
+        return len(lost) == len(hosts) if path.application.network_path else bool(lost)
+
+    def _host_lost(self, lane: int, tx_los: int) -> bool:
+        if self._frame.network is not None and self._frame.network.replaced_tx(lane):
+            return False
+        if self.routes.test.loopback(Loopback.HOST_OUTPUT, lane):
+            return self.routes.tx_in(lane) is None
+        return bool(tx_los >> (lane - 1) & 1)
 
     def _update_emission(self, media_ok: int, tx_los: int) -> None:
         """DP-08: which media lanes emit. Disable, forced and auto squelch; quiet outside operation."""
@@ -279,13 +299,9 @@ class LaneSignals:
         self._plant.set_emitting(self._first + lane, on)
 
     def _payload(self, lane: int) -> Payload:
-        """What the light of a media lane carries: modulation, and the polarity of each host lane in it."""
-        path = self._frame.path_of_media(lane)
-        hosts = () if path is None else path.host_lanes_of(lane)
-        flips = self._frame.control["InputPolarityFlipTx"].bits()
-        inverted = [self._equaliser.signals[h - 1].inverted ^ bool(flips >> (h - 1) & 1) for h in hosts]
-        streams = tuple(Stream(TRAFFIC, each) for each in inverted)
-        return Payload(not self._squelched >> (lane - 1) & 1, streams)
+        """What the light of a media lane carries; squelched light carries nothing."""
+        leaving = self.routes.tx_out(lane)
+        return leaving._replace(modulated=False) if self._squelched >> (lane - 1) & 1 else leaving
 
     def _tx_settled(self, lane: int) -> None:
         self._settle_timers.pop(lane, None)
@@ -309,12 +325,17 @@ class LaneSignals:
     def _update_rx_output(self, host_ok: int, unlocked_rx: int) -> None:
         """DP-10, DP-11: OutputStatusRx and the flag of its changes."""
         valid = 0
+        test, network = self.routes.test, self._frame.network
         for lane in LANES:
             carrier = self._frame.carrier_of_host(lane)
-            media = carrier.media_lane_of(lane) if carrier is not None and carrier.media_lanes else 0
-            made_here = self._frame.network is not None and self._frame.network.replaced_rx(lane)
-            if made_here or (media and not unlocked_rx >> (media - 1) & 1):
-                valid |= 1 << (lane - 1)
+            media = carrier.media_lane_of(lane) if carrier is not None else 0
+            if test.loopback(Loopback.HOST_INPUT, lane):
+                good = self._tx[lane].locked
+            elif test.generated(Side.HOST, lane) is not None or (network is not None and network.replaced_rx(lane)):
+                good = True
+            else:
+                good = media > 0 and not unlocked_rx >> (media - 1) & 1
+            valid |= good << (lane - 1)
         valid &= host_ok & ~self._frame.control["OutputDisableRx"].bits()
         cell = self._cells["OutputStatusRx"]
         changed = (valid ^ self._rx_status) & host_ok
@@ -324,60 +345,26 @@ class LaneSignals:
         if changed:
             self._flags.latch(self._cells["OutputStatusChangedFlagRx"], changed)
 
-    def _update_los(self, powered: bool) -> None:
-        """Rx LOS with hysteresis; looks again when a drift may reach the other threshold."""
-        now = self._frame.clock.now_ns
-        soonest: int | None = None
+    def _unlocked_rx(self) -> int:
+        """Media lanes (mask) whose Rx side has no signal to work on: no light, or nothing in the loop."""
+        locked = self.recovery.locked
         for lane in self._frame.media_lanes:
-            bit = 1 << (lane - 1)
-            lost = bool(self._los & bit)
-            if not powered:
-                self._cancel_los(lane)
-                self._los &= ~bit
-                continue
-            light = self._plant.trend(Quantity.RX_POWER, self._first + lane, now)
-            seen = light.value if self._los_on_average or self._modulated(lane) else 0.0
-            change = seen < self._los_trip_w[0] if not lost else seen > self._los_trip_w[1]
-            if change and lane not in self._los_timers:
-                delay = LOS_DEASSERT_NS if lost else LOS_ASSERT_NS
-                self._los_timers[lane] = self._frame.clock.after(delay, partial(self._los_flips, lane))
-            elif not change:
-                self._cancel_los(lane)
-                margin = abs(light.value - self._los_trip_w[lost])
-                if light.remaining > margin and light.rate > 0:
-                    look = now + max(NS_PER_MS, round(margin / light.rate * 1e9))
-                    soonest = look if soonest is None else min(soonest, look)
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        if soonest is not None:
-            self._look = self._frame.clock.at(soonest, self._frame.settle)
+            if self.routes.test.loopback(Loopback.MEDIA_OUTPUT, lane):
+                bit = 1 << (lane - 1)
+                locked = locked | bit if self.routes.rx_in(lane) is not None else locked & ~bit
+        return mask_of(self._frame.media_lanes) & ~locked
 
-    def _cancel_los(self, lane: int) -> None:
-        timer = self._los_timers.pop(lane, None)
-        if timer is not None:
-            timer.cancel()
+    # -- clock recovery of the host lanes --------------------------------------------------------------
 
-    def _los_flips(self, lane: int) -> None:
-        self._los_timers.pop(lane, None)
-        self._los ^= 1 << (lane - 1)
-        self._frame.settle()
-
-    def _modulated(self, lane: int) -> bool:
-        return self._plant.rx_payload(self._first + lane).modulated
-
-    # -- clock recovery ------------------------------------------------------------------------------
-
-    def _update_locks(self, ready: bool) -> None:
-        """Clock recovery runs where a data path is initialised and a signal is there."""
-        behaviour = self._profile.behaviour
-        for lane, lock in self._rx.items():
-            path = self._frame.path_of_media(lane)
-            light = ready and not self._los >> (lane - 1) & 1 and self._modulated(lane)
-            self._drive(lock, light and is_powered(path), behaviour.rx_acquisition_ms)
+    def _update_host_locks(self, powered: int) -> int:
+        """Clock recovery runs where circuits are powered and a signal is there; returns who has no lock."""
+        unlocked = 0
+        acquisition_ms = self._profile.behaviour.tx_acquisition_ms
         for lane, lock in self._tx.items():
-            path = self._frame.path_of_host(lane)
-            self._drive(lock, self._equaliser.usable(lane) and is_powered(path), behaviour.tx_acquisition_ms)
+            powered_here = powered >> (lane - 1) & 1
+            self._drive(lock, bool(powered_here) and self._equaliser.usable(lane), acquisition_ms)
+            unlocked |= (not lock.locked) << (lane - 1)
+        return unlocked
 
     def _drive(self, lock: _Lock, signal: bool, acquisition_ms: float) -> None:
         if not signal:

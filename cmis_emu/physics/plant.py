@@ -16,15 +16,28 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from cmis_emu.clock import NS_PER_S, Clock
+from cmis_emu.physics.acquisition import AcquisitionParameters
 from cmis_emu.physics.laser import EML_1310, LaserParameters
 from cmis_emu.physics.light import NOTHING, Beam, LightObserver, LightSource, Payload, Trend
 from cmis_emu.physics.noise import MAX_SIGMA, gauss, spread
+from cmis_emu.physics.receiver import (
+    DARK,
+    DR_TYPICAL,
+    Decision,
+    ReceiverParameters,
+    decide,
+    dispersion_penalty_db,
+    oma_of_average,
+)
 from cmis_emu.physics.supply import SupplyParameters
 from cmis_emu.physics.tec import TecParameters
 from cmis_emu.physics.thermal import ThermalInput, ThermalParameters, ThermalSegment
 from cmis_emu.physics.units import db_to_ratio, dbm_to_w
 
-TDECQ_RISES_ABOVE_C, TDECQ_DB_PER_K = 60.0, 0.01  # section 2, feedback
+WARM_C, WARM_DB_PER_K = 60.0, 0.01  # above, TDECQ rises and sensitivity falls (section 2, feedback)
+ESNR_DB_PER_DB = 2.0  # eSNR follows the light at most twice as fast, in dB
+TEC_LOST_DB = 1.5  # less light and more TDECQ from a laser that lost its cooler (fault table)
+UNCOOLED_BY_FAULT_C = 10.0  # it is then so much warmer than the case
 UNCOOLED_RISE_C = 8.0  # an uncooled laser is this much warmer than the case
 LASER_TEMPERATURE_NOISE_C = 0.01
 
@@ -94,6 +107,8 @@ class PlantParameters:
     tdecq_spread_db: float = 0.05  # lane to lane, one sigma
     bias_spread: float = 0.05  # lane to lane, one sigma, as a fraction
     apc_tau_s: float = 0.05
+    receiver: ReceiverParameters = DR_TYPICAL
+    acquisition: AcquisitionParameters = field(default_factory=AcquisitionParameters)
     los_assert_dbm: float = -13.0
     los_deassert_dbm: float = -11.5
     power_noise_db: float = 0.02
@@ -155,11 +170,19 @@ class _Lane:
 
     power_w: float  # nominal output of this unit
     bias_factor: float
+    tdecq_db: float  # of this unit
     on_ns: int | None = None
     ageing: float = 0.0
+    distortion_db: float = 0.0  # what a fault adds to TDECQ
+    weakness_db: float = 0.0  # what a fault takes from the light
     failed: bool = False
     light: LightSource | None = None
     payload: Payload = NOTHING
+
+    @property
+    def output_w(self) -> float:
+        """Its output with what faults take from it."""
+        return self.power_w * db_to_ratio(-self.weakness_db) if self.weakness_db else self.power_w
 
 
 class ModulePlant:
@@ -173,12 +196,15 @@ class ModulePlant:
         "_laser_start",
         "_mode",
         "_supply_v",
+        "_tec_failed",
         "_thermal",
         "before_change",
         "on_change",
         "parameters",
         "seed",
         "tx_observers",
+        "upstream",
+        "version",
     )
 
     def __init__(
@@ -187,6 +213,8 @@ class ModulePlant:
         self.parameters = parameters
         self.on_change: list[Callable[[], None]] = []
         self.before_change: list[Callable[[], None]] = []
+        self.upstream: Callable[[int, int], float] | None = None
+        self.version = 0  # of everything that a trend depends on
         self.tx_observers: list[tuple[int, LightObserver]] = []
         self._clock = clock
         self.seed = seed
@@ -194,11 +222,13 @@ class ModulePlant:
         self._mode = PowerMode.OFF
         self._active = (0, 0)
         self._supply_v = parameters.supply.set_v
+        self._tec_failed = False
         nominal_w = dbm_to_w(parameters.tx_power_dbm)
         self._lanes = [
             _Lane(
                 nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
                 1 + parameters.bias_spread * spread(seed, 200 + self._laser_of(lane)),
+                parameters.tdecq_db + parameters.tdecq_spread_db * spread(seed, 300 + lane),
             )
             for lane in range(1, parameters.media_lanes + 1)
         ]
@@ -278,6 +308,28 @@ class ModulePlant:
             self._lanes[each - 1].ageing = fraction
         self._tell(shared)
 
+    def set_transmitter(self, lane: int, weakness_db: float = 0.0, distortion_db: float = 0.0) -> None:
+        """A worn lane: this much less light, and this much more TDECQ."""
+        self._announce((lane,))
+        self._lanes[lane - 1].weakness_db = weakness_db
+        self._lanes[lane - 1].distortion_db = distortion_db
+        self._tell((lane,))
+
+    def set_tec_failed(self, failed: bool) -> None:
+        """The cooler stands still: the lasers follow the case, and what they send is worse (fault table)."""
+        if self.parameters.tec is None or failed == self._tec_failed:
+            return
+        self._announce(None)
+        now = self._clock.now_ns
+        self._laser_start = (now, self._laser(now).value, self._thermal.case_c(now))
+        self._tec_failed = failed
+        step_db = TEC_LOST_DB if failed else -TEC_LOST_DB
+        for lane in self._lanes:
+            lane.weakness_db += step_db
+            lane.distortion_db += step_db
+        self._reheat()
+        self._tell(None)
+
     def set_laser_failed(self, lane: int, failed: bool) -> None:
         """A dead laser: driven, and dark, with all lanes that it feeds."""
         shared = self._sharing(lane)
@@ -309,25 +361,36 @@ class ModulePlant:
     def tx_beam(self, lane: int, now_ns: int) -> Beam:
         """Quality of a lane's light as it leaves: TDECQ follows the case temperature (section 2)."""
         p = self.parameters
-        case = self.trend(Quantity.CASE_TEMPERATURE, 0, now_ns)
-        rise = max(0.0, case.value - TDECQ_RISES_ABOVE_C)
-        reach = max(0.0, case.value + case.remaining - TDECQ_RISES_ABOVE_C)
-        spread_db = p.tdecq_spread_db * spread(self.seed, 300 + lane)
-        tdecq = Trend(
-            p.tdecq_db + spread_db + TDECQ_DB_PER_K * rise,
-            TDECQ_DB_PER_K * case.rate if reach else 0.0,
-            TDECQ_DB_PER_K * min(reach, case.remaining),
-        )
-        return Beam(db_to_ratio(p.extinction_db), tdecq)
+        warm = self._warm(now_ns)
+        known = self._lanes[lane - 1]
+        tdecq_db = known.tdecq_db + known.distortion_db + warm.value
+        return Beam(db_to_ratio(p.extinction_db), Trend(tdecq_db, warm.rate, warm.remaining))
+
+    def _warm(self, now_ns: int) -> Trend:
+        """What warmth costs, in dB: the transmitter's TDECQ, and the receiver's sensitivity."""
+        case = self._thermal.case_c(now_ns)
+        rate, reach = self._thermal.case_bounds(now_ns)
+        if case + reach <= WARM_C:
+            return Trend(0.0)
+        return Trend(WARM_DB_PER_K * max(0.0, case - WARM_C), WARM_DB_PER_K * rate, WARM_DB_PER_K * reach)
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
-        """Bit error ratio that a lane's signal has already when it leaves."""
-        return 0.0
+        """Bit error ratio that a lane's signal has already when it leaves, as the module says."""
+        return 0.0 if self.upstream is None else self.upstream(lane, now_ns)
+
+    def rx_errors(self, lane: int, now_ns: int) -> float:
+        """Bit error ratio that the signal at a receiver had before it became light."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        return 0.0 if light is None else light.errors(now_ns)
 
     def rx_payload(self, lane: int) -> Payload:
         """What the light at the receiver of a lane carries."""
         light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
         return NOTHING if light is None else light.payload()
+
+    def ageing(self, lane: int) -> float:
+        """By what fraction the laser of a lane needs more bias than when it was new."""
+        return self._lanes[lane - 1].ageing if lane <= len(self._lanes) else 0.0
 
     def laser_failed(self, lane: int) -> bool:
         """True when the laser is dead."""
@@ -356,6 +419,7 @@ class ModulePlant:
 
     def _tell(self, lanes: tuple[int, ...] | None) -> None:
         """Tell our module, and those who see the light of `lanes` (None: of all)."""
+        self.version += 1
         for listener in tuple(self.on_change):
             listener()
         for observer in self._seeing(lanes):
@@ -393,7 +457,7 @@ class ModulePlant:
         host, media = self._active
         junction = power.junction_base_w + power.junction_host_lane_w * host + power.junction_media_lane_w * media
         case = power.case_base_w + power.case_media_lane_w * media
-        tec = self.parameters.tec.power_w if self.parameters.tec is not None else 0.0
+        tec = self.parameters.tec.power_w if self.parameters.tec is not None and not self._tec_failed else 0.0
         return power.scale * junction, power.scale * case + tec
 
     def _laser(self, now_ns: int) -> Trend:
@@ -406,11 +470,81 @@ class ModulePlant:
             return Trend(case + rise, case_rate, case_reach)
         start_ns, start_c, start_case_c = self._laser_start
         left = math.exp(-max(0, now_ns - start_ns) / (tec.tau_s * NS_PER_S))
-        if self._mode is PowerMode.FULL:
+        if self._mode is PowerMode.FULL and not self._tec_failed:
             gap = (start_c - tec.set_point_c) * left
             return Trend(tec.set_point_c + gap, abs(gap) / tec.tau_s, abs(gap))
-        gap = (start_c - start_case_c) * left
-        return Trend(case + gap, case_rate + abs(gap) / tec.tau_s, case_reach + abs(gap))
+        rise = UNCOOLED_BY_FAULT_C if self._mode is PowerMode.FULL else 0.0
+        gap = (start_c - start_case_c - rise) * left
+        return Trend(case + rise + gap, case_rate + abs(gap) / tec.tau_s, case_reach + abs(gap))
+
+    # -- the receiver ----------------------------------------------------------------------------------
+
+    def receive(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> Decision:
+        """eSNR and error ratio of a settled receiver, with its light off its trend by `jitter_db`."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        if light is None or self._mode is not PowerMode.FULL:
+            return DARK
+        return self._decide(light, light.trend(now_ns).value, 0.0, now_ns, jitter_db)
+
+    def _decide(self, light: LightSource, power_w: float, worse_db: float, now_ns: int, jitter_db: float) -> Decision:
+        """`worse_db`: what is added to TDECQ."""
+        if power_w <= 0.0:
+            return DARK
+        receiver = self.parameters.receiver
+        beam = light.beam(now_ns)
+        power_w *= db_to_ratio(jitter_db) if jitter_db else 1.0
+        tdecq_db = beam.tdecq_db.value + worse_db
+        if beam.dispersion_ps_nm:
+            tdecq_db += dispersion_penalty_db(beam.dispersion_ps_nm, receiver.symbol_rate_bd)
+        oma_w = oma_of_average(power_w, beam.extinction) * beam.modulation
+        return decide(receiver, oma_w, beam.extinction, tdecq_db, beam.interference, self._warm(now_ns).value)
+
+    def receive_bounds(
+        self, lane: int, now_ns: int, horizon_s: float, jitter_db: float = 0.0
+    ) -> tuple[Decision, Decision]:
+        """The worst and the best that `receive` can give in the next `horizon_s`, while no input changes."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        if light is None or self._mode is not PowerMode.FULL:
+            return DARK, DARK
+        power, tdecq, warm = light.trend(now_ns), light.beam(now_ns).tdecq_db, self._warm(now_ns)
+        moves_w = min(power.remaining, power.rate * horizon_s)
+        moves_db = min(tdecq.remaining, tdecq.rate * horizon_s) + min(warm.remaining, warm.rate * horizon_s)
+        low_w, high_w = max(0.0, power.value - moves_w), power.value + moves_w
+        # More light is better until the receiver is overloaded; the bounds are wide there, and right below.
+        ends = [
+            self._decide(light, low_w, moves_db, now_ns, -jitter_db),
+            self._decide(light, high_w, moves_db, now_ns, jitter_db),
+            self._decide(light, low_w, -moves_db, now_ns, -jitter_db),
+            self._decide(light, high_w, -moves_db, now_ns, jitter_db),
+        ]
+        worst = Decision(min(d.esnr_db for d in ends), max(d.ber for d in ends))
+        return worst, Decision(max(d.esnr_db for d in ends), min(d.ber for d in ends))
+
+    def esnr(self, lane: int, now_ns: int) -> Trend:
+        """eSNR of a settled receiver in dB, and where it can still go."""
+        light = self._lanes[lane - 1].light if lane <= len(self._lanes) else None
+        if light is None or self._mode is not PowerMode.FULL:
+            return Trend(0.0)
+        here = self.receive(lane, now_ns).esnr_db
+        power, tdecq, warm = light.trend(now_ns), light.beam(now_ns).tdecq_db, self._warm(now_ns)
+        if power.remaining < 1e-4 * power.value and tdecq.remaining + warm.remaining < 1e-3:
+            return Trend(here)
+        worst, best = self.receive_bounds(lane, now_ns, math.inf)
+        light_db_s = 10 / math.log(10) * power.rate / power.value if power.value > 0 else math.inf
+        rate = ESNR_DB_PER_DB * (light_db_s + tdecq.rate + warm.rate)
+        return Trend(here, rate, max(here - worst.esnr_db, best.esnr_db - here))
+
+    def jitter_db(self, lane: int, index: int) -> float:
+        """How far sample number `index` of the light at a receiver is off its trend."""
+        return self.parameters.power_noise_db * gauss(self.seed, Quantity.RX_POWER * 1000 + lane, index)
+
+    def errors_change(self) -> None:
+        """The error ratio of what is sent is about to change, though its light is not."""
+        self._announce(None)
+
+    def errors_changed(self) -> None:
+        """It has changed."""
+        self._tell(None)
 
     # -- answers ---------------------------------------------------------------------------------------
 
@@ -446,7 +580,7 @@ class ModulePlant:
 
     def _tec_current(self, now_ns: int) -> Trend:
         tec = self.parameters.tec
-        if tec is None or self._mode is not PowerMode.FULL:
+        if tec is None or self._mode is not PowerMode.FULL or self._tec_failed:
             return Trend(0.0)
         case = self._thermal.case_c(now_ns)
         rate, reach = self._thermal.case_bounds(now_ns)
@@ -472,10 +606,10 @@ class ModulePlant:
         elif known.failed:
             return Trend(0.0)
         else:
-            target = known.power_w * chip_w / parameters.laser.chip_power_w
+            target = known.output_w * chip_w / parameters.laser.chip_power_w
             limited = laser.remaining * per_k * (1 + need) + bias >= parameters.laser.imax_a
             steepest = parameters.laser.slope(laser.value - laser.remaining)  # W/A; it falls as the laser warms
-            drift = known.power_w / parameters.laser.chip_power_w * steepest * per_k if limited else 0.0
+            drift = known.output_w / parameters.laser.chip_power_w * steepest * per_k if limited else 0.0
         reach = drift * laser.remaining  # the target may still move this far, while the loop is on its way
         return Trend(
             target * reached,

@@ -21,3 +21,8 @@ def w_to_dbm(power_w: float) -> float:
 def db_to_ratio(gain_db: float) -> float:
     """Power ratio of a gain in dB."""
     return float(10.0 ** (gain_db / 10.0))
+
+
+def ratio_to_db(ratio: float) -> float:
+    """Gain in dB of a power ratio above 0."""
+    return 10.0 * math.log10(ratio)

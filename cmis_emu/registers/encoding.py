@@ -35,7 +35,9 @@ def encode_f16(value: float) -> int:
         raise ValueError(value)
     if value == 0:
         return 0
-    for exponent in range(F16_EXPONENTS):
+    # The mantissa is below 2048, so no exponent fits that lies more than 3.4 decades under the value.
+    smallest = max(0, math.floor(math.log10(value)) + F16_BIAS - 4)
+    for exponent in range(smallest, F16_EXPONENTS):
         power = exponent - F16_BIAS
         mantissa = round(value / 10**power if power >= 0 else value * 10**-power)
         if mantissa < F16_MANTISSA:  # also catches the carry of 2047.5 up to 2048

@@ -86,7 +86,7 @@ class Page:
 class Cell:
     """A field bound to its bytes on one bank: raw codes, no access rules, no hooks."""
 
-    __slots__ = ("data", "field", "page", "slots")
+    __slots__ = ("data", "field", "implemented", "page", "slots")
 
     def __init__(self, field: Field, page: Page) -> None:
         self.field = field
@@ -97,12 +97,15 @@ class Cell:
             first, size, msb, lsb = field.element(lane)
             width = (msb - lsb + 1) if size == 1 else 8 * size
             self.slots.append((first - page.first, size, lsb, (1 << width) - 1))
+        known = page.compiled.implemented
+        self.implemented = any(known[index] >> lsb & mask for index, _, lsb, mask in self.slots)
+        """False when the profile does not advertise the field, so that it behaves as reserved."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
         # A snapshot has hundreds: only the page differs.
         twin = Cell.__new__(Cell)
         memo[id(self)] = twin
-        twin.field, twin.slots = self.field, self.slots
+        twin.field, twin.slots, twin.implemented = self.field, self.slots, self.implemented
         twin.page = deepcopy(self.page, memo)
         twin.data = deepcopy(self.data, memo)  # the page may be half copied yet
         return twin
@@ -140,11 +143,6 @@ class Cell:
     def all(self) -> list[int]:
         """Raw codes of all elements."""
         return [self.get(lane) for lane in range(1, len(self.slots) + 1)]
-
-    @property
-    def implemented(self) -> bool:
-        """False when the profile does not advertise the field, so that it behaves as reserved."""
-        return any(self.page.compiled.implemented[index] >> lsb & mask for index, _, lsb, mask in self.slots)
 
 
 class Memory:

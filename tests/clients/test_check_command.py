@@ -16,7 +16,7 @@ from test_commands import Running, call
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    emulator = Running(tmp_path_factory.mktemp("run"), DR4, "--name", "t", "--speed", "20")
+    emulator = Running(tmp_path_factory.mktemp("run"), DR4, "--name", "t", "--speed", "8")
     with emulator.process:
         yield emulator
         emulator.process.kill()

@@ -220,18 +220,24 @@ def flat_image(bench: Bench, *, obeys: bool = True) -> Subject:
 # -- optional functions: what the emulator does not have yet, played by a host in between -----------------------
 
 
-VDM = registers(VDMPagesSupported=1)
+def VDM(data: dict[str, Any]) -> None:
+    """Host lanes and their statistics: values 1 to 8 are eSNR, 9 to 16 minimum to current of two data paths."""
+    data["vdm"] = {
+        "groups": [
+            [
+                {"observable": "esnr_host", "lanes": 8, "thresholds": [None, 17.7, None, 18.5]},
+                {
+                    "observable": [f"pre_fec_ber_{word}_host" for word in ("minimum", "maximum", "average", "current")],
+                    "data_paths": [1, 3],
+                },
+            ]
+        ]
+    }
+
+
 DIAGNOSTICS = registers(DiagnosticPagesSupported=1)
 CDB = registers(CdbInstancesSupported=1)
-IN_USE = (
-    ("VDMDescriptor.ObservableTypeID", 5, 1),
-    ("VDMThresholdSet.HighAlarm", 400, 1),
-    ("VDMThresholdSet.HighWarning", 300, 1),
-    ("VDMThresholdSet.LowWarning", 200, 1),
-    ("VDMThresholdSet.LowAlarm", 100, 1),
-    ("UnfreezeDone", 1),
-)
-vdm = profile("vdm", VDM, *IN_USE)
+vdm = profile("vdm", VDM)
 diagnostics = profile(
     "diagnostics",
     DIAGNOSTICS,
@@ -242,12 +248,11 @@ diagnostics = profile(
 cdb = profile("cdb", CDB)
 
 
-def freezes(subject: Subject, page: int, at: int, data: bytes) -> tuple[int, bytes]:
-    if page == 0x2F and at == 144:
-        frozen = data[0] >> 7
-        subject.inside.set("FreezeDone", frozen)
-        subject.inside.set("UnfreezeDone", 1 - frozen)
-    return at, data
+def restless(subject: Subject, page: int, at: int, data: bytes) -> bytes:
+    """Values that move while frozen."""
+    if page != 0x24:
+        return data
+    return data[:1] + bytes([int(subject.host.timer.now() * 10) & 0xFF]) + data[2:]
 
 
 def knows_selectors(_: Subject, page: int, at: int, data: bytes) -> tuple[int, bytes]:
@@ -323,16 +328,16 @@ def ignores_reset(_: Subject, page: int, at: int, data: bytes) -> tuple[int, byt
     return (at, bytes([data[0] & ~0x08])) if page == LOWER and at == 26 else (at, data)
 
 
-def remembers_over_reset(page: int, address: int) -> Make:
+def remembers_over_reset(page: int, address: int, base: Make = dr4) -> Make:
     """A byte that no reset brings back."""
 
     def make(bench: Bench) -> Subject:
-        subject = dr4(bench)
+        subject = base(bench)
         kept: dict[tuple[int, int], Callable[[int], int]] = {}
 
         def hook(mapped: int, at: int, data: bytes) -> tuple[int, bytes]:
-            if mapped == page and at == address:
-                kept[page, address] = lambda _: data[0]
+            if mapped == page and at <= address < at + len(data):
+                kept[page, address] = lambda _: data[address - at]
             return at, data
 
         return replace(subject, host=Meddler(subject.host, values=kept, on_write=hook))
@@ -458,7 +463,11 @@ POSITIVE: dict[str, Make] = {
     "vdm-thresholds": vdm,
     "vdm-unused": vdm,
     "vdm-done": vdm,
-    "vdm-freeze": writes(freezes, vdm),
+    "vdm-freeze": vdm,
+    "vdm-statistics": vdm,
+    "vdm-hold": vdm,
+    "vdm-flags": vdm,
+    "vdm-masks": vdm,
     "diagnostics-capabilities": diagnostics,
     "loopback-controls": diagnostics,
     "diagnostics-selector": writes(knows_selectors, diagnostics),
@@ -623,10 +632,20 @@ CONTROLS: dict[str, dict[str, Make]] = {
         "a reserved type": back_door(("VDMDescriptor.ObservableTypeID", 250, 2), base=vdm),
         "lane 12": back_door(("VDMDescriptor.MonitoredResource", 11, 1), base=vdm),
     },
-    "vdm-thresholds": {"warning above alarm": back_door(("VDMThresholdSet.HighWarning", 500, 1), base=vdm)},
-    "vdm-unused": {"a flag": back_door(("VDMFlags", 1, 7), base=vdm)},
+    "vdm-thresholds": {"warning below alarm": back_door(("VDMThresholdSet.LowWarning", 100, 1), base=vdm)},
+    "vdm-unused": {"a flag": back_door(("VDMFlags", 1, 17), base=vdm)},
     "vdm-done": {"both": back_door(("FreezeDone", 1), base=vdm)},
-    "vdm-freeze": {"never done": vdm},
+    "vdm-freeze": {"never done": deaf(0x2F, 144, 144, vdm)},
+    "vdm-statistics": {
+        "average above maximum": reads(0x24, 128 + 2 * 12, 0xF0, vdm),
+        "current below minimum": reads(0x24, 128 + 2 * 14, 0x10, vdm),
+    },
+    "vdm-hold": {"values move": reading(restless, vdm)},
+    "vdm-flags": {"low without a flag": reads(0x24, 128, 0x10, vdm)},
+    "vdm-masks": {
+        "a mask survives": remembers_over_reset(0x2D, 128, vdm),
+        "not all alike": reads(0x2D, 130, 0x0F, vdm),
+    },
     "cdb-advertisement": {
         "a reserved number of pages": reads(0x01, 163, 0x4F, cdb),
         "three instances": reads(0x01, 163, 0xC0, cdb),

@@ -18,11 +18,14 @@ from cmis_emu.resources import maps_root
 
 A = 0x50
 DR4 = "qsfpdd-400g-dr4"
-PAGES = {0, 1, 2, 0x10, 0x11}
+VDM_PAGES = {0x20, 0x21, 0x24, 0x25, 0x28, 0x29, 0x2C, 0x2D, 0x2F}  # of two groups
+PAGES = {0, 1, 2, 0x10, 0x11, *VDM_PAGES}
 HOT = (3, 8, 9, 26, 31, 118, 126, 127, 128, 130, 132, 134, 138, 143, 144, 145, 153, 178, 179, 180, 213, 235, 255)
 DPSM_CODES = range(1, 8)
 MSM_CODES = range(1, 6)
-FLAG_BLOCKS = ((-1, 8, 13, -1, 31), (0x11, 134, 153, 0x10, 213))  # FLG-05: page, first, last, page and first of masks
+FLAG_BLOCKS = ((-1, 8, 13, -1, 31), (0x11, 134, 153, 0x10, 213), (0x2C, 128, 255, 0x2D, 128))
+"""FLG-05: page, first, last, page and first of masks."""
+FIRST_OF = {0x21: 0x20, 0x25: 0x24, 0x29: 0x28}  # pages of further groups, and those whose file describes them
 MONITORS = range(14, 26)
 
 
@@ -161,7 +164,7 @@ def check(emu: Emulator) -> None:
     )
     assert emu.ports["1"].pins.IntL is not unmasked
     assert lower[3] & 1 == (not unmasked)
-    assert lower[4] == int(any(upper[0x11][134:154]))
+    assert lower[4] == int(any(upper[0x11][134:154])) | any(upper[0x2C][128:]) << 3
     # data paths
     states = [upper[0x11][128 + lane // 2] >> 4 * (lane % 2) & 15 for lane in range(8)]
     active = upper[0x11][206:214]
@@ -209,7 +212,7 @@ def image_after_reset(emu: Emulator) -> dict[int, bytes]:
 
 def live(page: int) -> list[tuple[int, int]]:
     """Monitor readings of a page: (index in the half, bytes)."""
-    name = "lower" if page < 0 else f"{page:02X}h"
+    name = "lower" if page < 0 else f"{FIRST_OF.get(page, page):02X}h"
     rows: list[dict[str, Any]] = yaml.safe_load((maps_root() / "cmis" / f"page_{name}.yaml").read_text())["fields"]
     return [
         (row["at"] & 127, 2 * row.get("lanes", 1))

@@ -85,7 +85,10 @@ def check(emu: Emulator) -> None:
     for bank in range(0 if profile.flat else profile.banks):
         control, status = (module.peek(page, 128, 128, bank) for page in (0x10, 0x11))
         unmasked |= any(status[6 + n] & ~control[85 + n] & 0xFF for n in range(20))
-        assert lower[4 + bank] == int(any(status[6:26]))
+        observed = module.peek(0x2C, 128, 128, bank) if profile.vdm else bytes(128)
+        masked = module.peek(0x2D, 128, 128, bank) if profile.vdm else bytes(128)
+        unmasked |= any(flag & ~mask & 0xFF for flag, mask in zip(observed, masked, strict=True))
+        assert lower[4 + bank] == int(any(status[6:26])) | any(observed) << 3
         check_paths(profile, status)
     assert lower[3] & 1 == (not unmasked)
     assert emu.ports["1"].pins.IntL is not unmasked

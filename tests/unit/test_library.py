@@ -385,6 +385,9 @@ def test_only_advertised_pages_exist(load: Load, name: str) -> None:
     offered = {0x00, 0x01, 0x02, 0x10, 0x11}
     optional = {(142, 2): 0x03, (145, 3): 0x15, (162, 6): 0x19, (175, 0): 0x1C}
     offered |= {page for (offset, bit), page in optional.items() if host.byte(0x01, offset) >> bit & 1}
+    if host.byte(0x01, 142) >> 6 & 1:
+        groups = (host.byte(0x2F, 128) & 3) + 1
+        offered |= {0x2C, 0x2D, 0x2F, *(first + n for first in (0x20, 0x24, 0x28) for n in range(groups))}
     for page in range(256):
         for bank in (0, 1, 2):
             banked = bank == 0 or page < 0x10 or (page in offered and bank in banks(host))

@@ -279,8 +279,8 @@ def test_a_removed_module_leaves_no_timers(emu: Emulator) -> None:
     port.remove()
     port.insert(DR4)
     emu.fibres["loop"].loss_db = 13.0  # near the threshold of Rx LOS, with the laser warming up: it is being watched
-    bank = port.module.banks[0]
-    while bank.signals._look is None or not bank.signals._look.pending:
+    recovery = port.module.banks[0].signals.recovery
+    while recovery._look is None or not recovery._look.pending:
         emu.clock.advance(0.01)
     port.remove()
     assert [entry for entry in emu.clock.pending() if entry[0] < emu.clock.now_ns + 3_600_000_000_000] == []

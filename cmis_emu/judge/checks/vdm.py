@@ -1,13 +1,16 @@
-"""VDM as far as advertised: descriptors, threshold sets, flags of unused instances, freeze."""
+"""VDM as far as advertised: descriptors, threshold sets, flags and masks, freeze, and what is shown while frozen."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from cmis_emu.judge import drive
 from cmis_emu.judge.check import AbsentError, Area, Level, Outcome, check, judged, not_applicable, passed
 from cmis_emu.judge.checks.identity import own_page
 from cmis_emu.judge.session import LANES, Session
-from cmis_emu.registers.encoding import decode_f16
+from cmis_emu.registers.encoding import decode_f16, extract
 
 GROUP = 64  # instances of one group (VDM-01)
 SETS = 16  # threshold sets of one group (VDM-04)
@@ -15,6 +18,10 @@ MODULE_LEVEL = 15  # MonitoredResource of the whole module (VDM-02)
 CUSTOM_TYPES = range(100, 128)
 FREEZE_S = 1.0  # hosts poll the done bits so long (VDM-06)
 LIMITS = ("HighAlarm", "LowAlarm", "HighWarning", "LowWarning")
+STATISTIC = re.compile(r"\b(minimum|maximum|average|current) (?=media|host)")
+HOLD_S = 1.5  # longer than most modules' FineIntervalLength
+LATENCY_S = 0.25  # a condition that holds sets its flag again within 0.2 s (FLG-02)
+MASKED = 0b1111  # a nibble of masks
 
 
 def groups(s: Session) -> int:
@@ -121,4 +128,113 @@ def freeze(s: Session) -> Iterator[Outcome]:
     yield passed("VDM-06", "FreezeRequest put back")
 
 
-CHECKS = (descriptors, thresholds, unused, done_bits, freeze)
+def samples(s: Session, bank: int) -> dict[int, int]:
+    """Codes of all instances in use, read now, each group in one read."""
+    used = list(instances(s))
+    found: dict[int, int] = {}
+    for group in range(groups(s)):
+        field = s.regmap.family("VDMSample")[group]
+        block = s.fetch(field.page, field.at, 2 * GROUP, bank)
+        for instance, *_ in used:
+            if group * GROUP < instance <= (group + 1) * GROUP:
+                code = extract(field, block, field.at, instance - group * GROUP)
+                found[instance] = code if isinstance(code, int) else 0
+    return found
+
+
+@contextmanager
+def frozen(s: Session) -> Iterator[None]:
+    """A freeze, undone at the end."""
+    groups(s)
+    with s.keeping("FreezeRequest"):
+        s.put("FreezeRequest", 1)
+        if s.poll(lambda: s.now("FreezeDone") == 1, FREEZE_S) is None:
+            raise AbsentError("the module does not freeze")
+        yield
+        s.put("FreezeRequest", 0)
+        s.poll(lambda: s.now("UnfreezeDone") == 1, FREEZE_S)
+
+
+@check("vdm-statistics", Area.VDM, "VDM-07", "minimum <= average <= maximum, and the current value between", Level.SAFE)
+def statistics(s: Session) -> Iterator[Outcome]:
+    rows: dict[tuple[str, int], dict[str, tuple[int, int]]] = {}
+    for instance, kind, resource, _ in instances(s):
+        name = s.regmap.enums["vdm_observable"].get(kind, "")
+        match = STATISTIC.search(name)
+        if match is not None:
+            rows.setdefault((STATISTIC.sub("", name), resource), {})[match[1]] = instance, kind
+    if not any(len(row) > 1 for row in rows.values()):
+        yield not_applicable("VDM-07", "", "no instance is a statistic")
+        return
+    with frozen(s):
+        for bank in range(s.banks):
+            codes = samples(s, bank)
+            for (name, resource), row in rows.items():
+                values = {word: typed(s, kind, codes[instance]) or 0.0 for word, (instance, kind) in row.items()}
+                low, high = values.get("minimum", 0.0), values.get("maximum", float("inf"))
+                found = ", ".join(f"{word} {value:.4g}" for word, value in values.items())
+                good = all(low <= value <= high for value in values.values())
+                where = f"{' '.join(name.split())} resource {resource} bank {bank}"
+                yield judged(good, "VDM-07", where, found, "minimum <= average, current <= maximum")
+
+
+@check("vdm-hold", Area.VDM, "VDM-07", "frozen values stay as they are", Level.SAFE)
+def hold(s: Session) -> Iterator[Outcome]:
+    if not list(instances(s)):
+        yield not_applicable("VDM-07", "", "no instance is in use")
+        return
+    with frozen(s):
+        before = [samples(s, bank) for bank in range(s.banks)]
+        s.wait(HOLD_S)
+        for bank, old in enumerate(before):
+            moved = [instance for instance, code in samples(s, bank).items() if code != old[instance]]
+            found = f"instances {moved[:8]} moved"
+            yield judged(not moved, "VDM-07", f"bank {bank}", found, f"the same values {HOLD_S:g} s later")
+
+
+@check("vdm-flags", Area.VDM, "VDM-05", "a value beyond a VDM threshold has its flag set", live=True)
+def flagged(s: Session) -> Iterator[Outcome]:
+    """Only what lies beyond before and after the flags were read; 0 may mean that nothing is measured (FLG-09)."""
+    used = list(instances(s))
+    if not used:
+        yield not_applicable("VDM-05", "", "no instance is in use")
+        return
+    s.wait(LATENCY_S)  # earlier reads cleared the flags
+    for bank in range(s.banks):
+        before, flags, after = samples(s, bank), s.now_all("VDMFlags", bank), samples(s, bank)
+        for instance, kind, _, number in used:
+            values = [typed(s, kind, each[instance]) for each in (before, after)]
+            seen = [value for value in values if value]
+            if len(seen) < len(values):
+                continue
+            for bit, limit in enumerate(LIMITS):
+                code = s.element(*s.regmap.lane(f"VDMThresholdSet.{limit}", number))
+                edge = typed(s, kind, code) or 0.0
+                beyond = min(seen) > edge if limit.startswith("High") else max(seen) < edge
+                found = f"{seen[0]:.5g} and {seen[1]:.5g} beyond {edge:.5g}, flag 0"
+                good = not beyond or bool(flags[instance - 1] >> bit & 1)
+                if not good or beyond:
+                    where = f"instance {instance} bank {bank} {limit}"
+                    yield judged(good, "VDM-05", where, found, "the flag set", note=f"beyond {limit}")
+        yield passed("VDM-05", f"bank {bank}")
+
+
+@check("vdm-masks", Area.VDM, "VDM-09", "a reset brings back VDM masks, all alike", Level.FULL)
+def masks(s: Session) -> Iterator[Outcome]:
+    groups(s)
+    drive.need_drivable(s)
+    for bank in range(s.banks):
+        if drive.software_reset(s) is None:
+            raise AbsentError("the module does not come back from a reset")
+        before = s.now_all("VDMMasks", bank)
+        kinds = sorted(set(before))
+        yield judged(kinds in ([0], [MASKED]), "VDM-09", f"bank {bank}", f"masks {kinds}", "all 0 or all 1")
+        s.put("VDMMasks", [code ^ MASKED for code in before], bank=bank)
+        if drive.software_reset(s) is None:
+            raise AbsentError("the module does not come back from a reset")
+        good = s.now_all("VDMMasks", bank) == before
+        yield judged(good, "VDM-09", f"bank {bank} after a reset", "other masks", "those of the reset before")
+    drive.settle(s)
+
+
+CHECKS = (descriptors, thresholds, unused, done_bits, freeze, statistics, hold, flagged, masks)

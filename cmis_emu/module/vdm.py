@@ -1,0 +1,236 @@
+"""Versatile diagnostics monitoring: values, statistics, freeze and power saving (rules VDM-01 to VDM-11).
+
+Samples lie on the grid of FineIntervalLength, and are computed when a host reads them. A freeze takes them all
+at one instant, some ms after the request, and holds them; flags are judged by what is shown, so none sets while
+frozen. An unfreeze begins a new interval. A request acts on all banks, whichever it is written in.
+
+Where the rules are silent: a request that is taken back before it is done has no effect; PowerSavingMode stops
+all measuring and holds what was shown, and its end begins a new interval; total accumulated is the number of
+errored frames since the last unfreeze; SEWmax is the largest of one fine interval, and its statistics are over
+those; instances of lanes or data paths that are not at work read 0, as real modules show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event
+from cmis_emu.module.flags import Flags
+from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.profile import Profile
+from cmis_emu.module.reception import MediaReception
+from cmis_emu.module.vdm_channels import Channel, GroupPage, bind, key_of
+from cmis_emu.module.vdm_flags import VdmFlags
+from cmis_emu.module.vdm_gauges import gauge_of
+from cmis_emu.module.vdm_observables import Side
+from cmis_emu.module.vdm_plan import VdmPlan
+from cmis_emu.module.vdm_reception import BankInputs, BankWatch, HostReception, Reception
+from cmis_emu.module.vdm_statistics import Grid
+from cmis_emu.physics.plant import ModulePlant
+from cmis_emu.registers.memory import Memory, Write
+
+
+class _Live:
+    """The live region of one page of values."""
+
+    __slots__ = ("_page", "_vdm", "due_ns")
+
+    def __init__(self, vdm: Vdm, page: GroupPage) -> None:
+        self._vdm = vdm
+        self._page = page
+        self.due_ns = 0
+
+    def refresh(self, now_ns: int) -> None:
+        """Rewrite the page from the sample held now; a held page stays as it is."""
+        if self._vdm.holding:
+            self.due_ns = NEVER
+            return
+        self._page.write(*self._vdm.held_at(now_ns))
+        self.due_ns = self._vdm.next_sample_ns(now_ns)
+
+
+class Vdm:
+    """VDM of one module: all groups in all banks."""
+
+    OWNS = ("VDMSample", "VDMFlags", "FreezeRequest", "FreezeDone", "UnfreezeDone", "PowerSavingMode")
+
+    def __init__(
+        self,
+        memory: Memory,
+        profile: Profile,
+        plan: VdmPlan,
+        clock: Clock,
+        flags: Flags,
+        plant: ModulePlant,
+        banks: Sequence[LaneBank],
+    ) -> None:
+        self._clock = clock
+        self._plan = plan
+        self._grid = Grid(plan.fine_interval_ns, round(profile.behaviour.monitor_period_ms * NS_PER_MS))
+        self._since_ns = 0  # inputs are as they are since then
+        self._frozen = self._saving = False
+        self._event: Event | None = None
+        self._target = False  # what the event brings: frozen or not
+        self._asked = False  # a host wrote a request that has not been confirmed
+        self._watches = [BankWatch(bank) for bank in banks]
+        self._channels: list[Channel] = []
+        self._lives: list[_Live] = []
+        numbers = range(len(banks))
+        self._requests = [memory.cell("FreezeRequest", bank) for bank in numbers]
+        self._savings = [memory.cell("PowerSavingMode", bank) for bank in numbers]
+        self._freeze_done = [memory.cell("FreezeDone", bank) for bank in numbers]
+        self._unfreeze_done = [memory.cell("UnfreezeDone", bank) for bank in numbers]
+        bound = [self._bind(memory, bank, watch, plant) for bank, watch in zip(banks, self._watches, strict=True)]
+        cells = [memory.cell("VDMFlags", bank) for bank in numbers]
+        self._alarms = VdmFlags(clock, flags, self._grid, list(zip(cells, bound, strict=True)), self.held_at)
+        for request in self._requests:
+            request.page.hooks[request.slots[0][0]] = self._written
+
+    def _bind(self, memory: Memory, bank: LaneBank, watch: BankWatch, plant: ModulePlant) -> list[Channel]:
+        first, interval_s = 8 * bank.bank, self._grid.fine_ns / NS_PER_S
+        receptions: dict[Side, Reception] = {
+            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.receiver, interval_s),
+            Side.MEDIA: MediaReception(bank, plant, first, interval_s),
+        }
+        keys = dict.fromkeys(key_of(each) for group in self._plan.groups for each in group.instances)
+        gauges = {key: gauge_of(*key, watch, plant, 8 * bank.bank, receptions) for key in keys}
+        channels, pages = bind(memory, bank.bank, self._plan, gauges, self._grid)
+        for number, page in enumerate(pages):
+            live = _Live(self, page)
+            memory.page(memory.regmap.family("VDMSample")[number].page, bank.bank).live = live
+            self._lives.append(live)
+        self._channels.extend(channels)
+        return channels
+
+    # -- samples -----------------------------------------------------------------------------------
+
+    @property
+    def holding(self) -> bool:
+        """Values stay as they are: frozen, or saving power."""
+        return self._frozen or self._saving
+
+    def held_at(self, now_ns: int) -> tuple[int, int]:
+        """Number and instant of the sample that is held at `now_ns`."""
+        return self._grid.held(now_ns, self._since_ns)
+
+    def next_sample_ns(self, now_ns: int) -> int:
+        """When the next one is taken."""
+        return (now_ns // self._grid.fine_ns + 1) * self._grid.fine_ns
+
+    def inputs_change(self) -> None:
+        """Something that is measured is about to change: count what was until now."""
+        if not self.holding:
+            now = self._clock.now_ns
+            for channel in self._channels:
+                channel.close(now)
+            self._open(now)
+
+    def _open(self, now: int) -> None:
+        self._since_ns = now
+        for channel in self._channels:
+            channel.open(now)
+
+    def settled(self, changed: bool) -> None:
+        """The module came to rest; `changed`: plant, states or registers are not what they were."""
+        self._follow()
+        fresh = [watch.fresh() for watch in self._watches]
+        if fresh != [watch.inputs for watch in self._watches]:
+            self.inputs_change()
+            for watch, inputs in zip(self._watches, fresh, strict=True):
+                watch.inputs = inputs
+            if not self.holding:
+                self._open(self._clock.now_ns)
+            changed = True
+        if changed and not self.holding:
+            self._refresh_all()
+
+    def _refresh_all(self) -> None:
+        """What is held is stale, and thresholds may be near."""
+        for live in self._lives:
+            live.due_ns = 0
+        self._alarms.judge()
+
+    def reload_thresholds(self) -> None:
+        """Thresholds changed by the back door."""
+        self._alarms.reload()
+
+    # -- freeze and power saving (VDM-06, VDM-08, VDM-11) ----------------------------------------------
+
+    def _written(self, write: Write) -> None:
+        """One bank's controls speak for all."""
+        for requests in (self._requests, self._savings):
+            if requests[0].implemented:
+                value = requests[write.bank].get()
+                for cell in requests:
+                    cell.set(value)
+        self._asked = True
+        self._follow()
+
+    def _follow(self) -> None:
+        """Bring the module to what the controls ask for."""
+        saving = self._savings[0].implemented and bool(self._savings[0].get())
+        if saving != self._saving:
+            self._hold()
+            self._saving = saving
+            self._resume()
+        wanted = bool(self._requests[0].get())
+        confirmed = self._freeze_done if wanted else self._unfreeze_done
+        if self._event is not None and wanted != self._target:
+            self._cancel()  # taken back before it was done
+        if self._event is None and (wanted != self._frozen or (not confirmed[0].get() and self._asked)):
+            self._target = wanted
+            self._event = self._clock.after(self._plan.freeze_ns, self._done)
+
+    def _done(self) -> None:
+        self._event = None
+        self._asked = False
+        if self._target != self._frozen:
+            self._hold()
+            self._frozen = self._target
+            self._resume()
+        for cell in self._freeze_done:
+            cell.set(int(self._frozen))
+        for cell in self._unfreeze_done:
+            cell.set(int(not self._frozen))
+
+    def _hold(self) -> None:
+        """Bring every page to this instant, before it is held."""
+        if not self.holding:
+            now = self._clock.now_ns
+            for live in self._lives:
+                if live.due_ns <= now:
+                    live.refresh(now)
+            self._alarms.cancel()
+
+    def _resume(self) -> None:
+        """Measure again, in a new interval, when nothing holds the values any more."""
+        if not self.holding:
+            self._since_ns = self._clock.now_ns
+            for channel in self._channels:
+                channel.start(self._since_ns)
+            self._refresh_all()
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Registers are at their defaults: nothing is frozen, nothing was measured (RST-05)."""
+        self.close()
+        self._frozen = self._saving = self._asked = False
+        for watch in self._watches:
+            watch.inputs = BankInputs()
+        self._since_ns = self._clock.now_ns
+        for channel in self._channels:
+            channel.start(self._since_ns)
+        for live in self._lives:
+            live.due_ns = 0
+        self.reload_thresholds()
+
+    def close(self) -> None:
+        """Unplugged: no timer stays."""
+        self._cancel()
+        self._alarms.cancel()
+
+    def _cancel(self) -> None:
+        if self._event is not None:
+            self._event.cancel()
+            self._event = None

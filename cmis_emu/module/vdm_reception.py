@@ -1,0 +1,166 @@
+"""What receivers say to VDM: the `Reception` of one side of a bank, and the host side's.
+
+Owns which lanes and data paths of a bank are at work (`BankWatch`), and the laws of the electrical lanes. One
+latent noise of a lane, chosen by the number of the sample, drives everything that a reception says about the
+lane, so eSNR, level transitions and errors agree; nobody adds to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from cmis_emu.module.control_sets import LANES
+from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.states import OPERATING
+from cmis_emu.module.vdm_observables import Measure, Side
+from cmis_emu.physics.fec import SYMBOL_BITS, SYMBOLS, codeword_error_ratio, sew_max
+from cmis_emu.physics.noise import MAX_SIGMA, gauss
+from cmis_emu.physics.receiver import (
+    WORST_BER,
+    ReceiverParameters,
+    ber_of_esnr,
+    host_esnr_db,
+    level_transition_db,
+)
+
+HOST_NOISE_DB = 0.05  # of an eSNR reading, one sigma
+_HOST_NOISE_CHANNEL = 20_000
+
+
+class PathLanes(NamedTuple):
+    """A data path at work, as it was when the inputs last changed. Lanes count within the bank from 1."""
+
+    path_id: int
+    app_sel: int
+    host_lanes: tuple[int, ...]
+    media_lanes: tuple[int, ...]
+
+
+class Reception(Protocol):
+    """What the receivers of one side of one bank make of their signals. Lanes count within the bank from 1.
+
+    Asked only for lanes and data paths at work, and for instants from the last change of inputs on.
+    `sample` chooses the lane's latent noise. `reach` bounds what any sample from `at_ns` on, within
+    `horizon_ns`, can show while no input changes; `resource` is a lane for ESNR, LTP and BER, and a
+    data path for FERC and SEW_MAX.
+    """
+
+    def esnr_db(self, lane: int, sample: int, at_ns: int) -> float: ...
+    def level_transition_db(self, lane: int, sample: int, at_ns: int) -> float: ...
+    def ber(self, lane: int, sample: int, at_ns: int) -> float: ...
+    def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float: ...
+    def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float: ...
+    def frames_per_s(self, path: PathLanes) -> float: ...
+    def reach(
+        self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int
+    ) -> tuple[float, float]: ...
+
+
+class BankInputs(NamedTuple):
+    """What is at work in a bank: it decides which instances read 0, and moves only when something is done."""
+
+    ready: bool = False
+    media: frozenset[int] = frozenset()
+    host: frozenset[int] = frozenset()
+    paths: tuple[PathLanes, ...] = ()
+    host_loss_db: tuple[float | None, ...] = ()  # of all host lanes; None for a signal that cannot be used
+
+    def lanes(self, side: Side) -> frozenset[int]:
+        """The lanes of a side that are at work."""
+        return self.media if side is Side.MEDIA else self.host
+
+
+class BankWatch:
+    """The inputs of one bank as last taken. What is asked between two changes is answered from them."""
+
+    def __init__(self, bank: LaneBank) -> None:
+        self._bank = bank
+        self.inputs = BankInputs()
+
+    def fresh(self) -> BankInputs:
+        """The inputs as they are now."""
+        bank = self._bank
+        if not bank.ready():
+            return BankInputs()
+        operating = [path for path in bank.paths if path.state in OPERATING]
+        equaliser = bank.equaliser
+        loss_db = tuple(equaliser.signals[n - 1].loss_db if equaliser.usable(n) else None for n in LANES)
+        host = frozenset(n for p in operating for n in p.host_lanes)
+        media = frozenset(n for p in bank.carriers() if p.state in OPERATING for n in p.media_lanes)
+        paths = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in operating)
+        return BankInputs(True, media, host, paths, loss_db)
+
+
+@dataclass(slots=True)
+class HostReception:
+    """The host lanes' receivers: their eSNR follows from the loss of the host's channel (optics model, section 5).
+
+    A lane without a usable signal has an eSNR of 0 and errors in half its bits.
+    """
+
+    watch: BankWatch
+    seed: int
+    first: int  # number of host lanes in the banks before
+    receiver: ReceiverParameters  # of the media side, which carries the same bits
+    interval_s: float  # of which SEWmax is the most
+
+    def _esnr(self, lane: int, sigmas: float) -> float:
+        loss_db = self.watch.inputs.host_loss_db[lane - 1]
+        return 0.0 if loss_db is None else max(0.0, host_esnr_db(loss_db) + HOST_NOISE_DB * sigmas)
+
+    def esnr_db(self, lane: int, sample: int, at_ns: int) -> float:
+        """eSNR in dB."""
+        return self._esnr(lane, gauss(self.seed, _HOST_NOISE_CHANNEL + self.first + lane, sample))
+
+    def level_transition_db(self, lane: int, sample: int, at_ns: int) -> float:
+        """PAM4 level transition parameter in dB."""
+        return level_transition_db(self.esnr_db(lane, sample, at_ns))
+
+    def ber(self, lane: int, sample: int, at_ns: int) -> float:
+        """Error ratio before the FEC."""
+        return _ber(self.esnr_db(lane, sample, at_ns))
+
+    def _bers(self, path: PathLanes, sample: int, at_ns: int) -> list[float]:
+        return [self.ber(lane, sample, at_ns) for lane in path.host_lanes]
+
+    def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
+        """Errored frames ratio: that of uncorrectable codewords."""
+        return codeword_error_ratio(self._bers(path, sample, at_ns))
+
+    def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float:
+        """Most wrong symbols of a codeword in one interval."""
+        return float(sew_max(self._bers(path, sample, at_ns), self.frames_per_s(path) * self.interval_s))
+
+    def frames_per_s(self, path: PathLanes) -> float:
+        """Codewords each second."""
+        return frames_per_s(path, self.receiver)
+
+    def reach(self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int) -> tuple[float, float]:
+        """The channel stays as it is: only noise moves."""
+        if isinstance(resource, PathLanes):
+            ends = [[_ber(self._esnr(n, off)) for n in resource.host_lanes] for off in (MAX_SIGMA, -MAX_SIGMA)]
+            frames = self.frames_per_s(resource) * self.interval_s
+            return frame_measure(measure, ends[0], frames), frame_measure(measure, ends[1], frames)
+        low, high = self._esnr(resource, -MAX_SIGMA), self._esnr(resource, MAX_SIGMA)
+        if measure is Measure.ESNR:
+            return low, high
+        if measure is Measure.LTP:
+            return level_transition_db(low), level_transition_db(high)
+        return _ber(high), _ber(low)
+
+
+def frames_per_s(path: PathLanes, receiver: ReceiverParameters) -> float:
+    """Codewords each second of a data path whose media lanes have such receivers."""
+    bits = len(path.media_lanes) * receiver.symbol_rate_bd * receiver.bits_per_symbol
+    return bits / (SYMBOLS * SYMBOL_BITS)
+
+
+def frame_measure(measure: Measure, bers: Sequence[float], frames: float) -> float:
+    """FERC, or SEWmax of that many frames, of lanes that share codewords."""
+    return codeword_error_ratio(bers) if measure is Measure.FERC else float(sew_max(bers, frames))
+
+
+def _ber(esnr_db: float) -> float:
+    return ber_of_esnr(esnr_db) if esnr_db > 0 else WORST_BER

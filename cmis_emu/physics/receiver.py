@@ -1,0 +1,231 @@
+"""The receiver: noise at the eye's levels, and from it eSNR and bit error ratio (optics model, section 5).
+
+Pure functions of a frozen parameter set and of the light that arrives. Optical powers in W; noise is referred
+to the optical input, so that it is a power too. Everything that a receiver says about its signal comes from
+`decide`, so that power, eSNR, level transitions and errors never contradict each other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+from cmis_emu.physics.units import db_to_ratio, dbm_to_w, ratio_to_db, w_to_dbm
+
+ELECTRON_C = 1.602176634e-19
+TRANSMITTER_FLOOR = 5 * 10**-2.7  # variance of the Tx DSP's own noise, in units of the half eye squared
+NO_RIN = -400.0
+DISPERSION_LIMIT_PS_NM = 33.0  # costs 1 dB at the reference symbol rate
+REFERENCE_BAUD = 53.125e9
+OVERLOAD_DB_PER_DB2 = 0.5
+LTP_CAP_DB = 48.0  # a histogram of finite depth shows no more
+WORST_BER = 0.5
+NRZ_TO_PAM4_ELECTRICAL_DB = 20 * math.log10(1 / 3)  # a third of the swing
+NRZ_TO_PAM4_OPTICAL_DB = 10 * math.log10(1 / 3)
+HOST_ESNR_DB, HOST_LOSS_DB, HOST_SLOPE = 23.5, 4.0, 0.35  # eSNR of a short host channel, and how it falls
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverParameters:
+    """One kind of receiver. `calibration_*` is the point at which its error ratio is the limit.
+
+    The thermal noise follows from that point, which a vendor's data sheet gives as sensitivity. A limit that the
+    standard sets leaves the other noises out (`rin_db_per_hz` NO_RIN, `transmitter_floor` 0).
+    """
+
+    calibration_oma_dbm: float = -5.3
+    calibration_tdecq_db: float = 2.0
+    calibration_ber: float = 2.4e-4
+    calibration_extinction_db: float = 5.0
+    bandwidth_hz: float = 26.56e9
+    responsivity_a_per_w: float = 0.85
+    rin_db_per_hz: float = -145.0
+    transmitter_floor: float = TRANSMITTER_FLOOR
+    overload_oma_dbm: float = 4.2
+    symbol_rate_bd: float = REFERENCE_BAUD
+    levels: int = 4  # 4: PAM4, 2: NRZ
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
+    @property
+    def bits_per_symbol(self) -> int:
+        """2 for PAM4, 1 for NRZ."""
+        return 2 if self.levels == 4 else 1
+
+
+class Decision(NamedTuple):
+    """What a settled receiver makes of its light."""
+
+    esnr_db: float
+    ber: float
+
+
+DARK = Decision(0.0, WORST_BER)
+
+
+def q_function(x: float) -> float:
+    """Tail of the standard normal distribution."""
+    return 0.5 * math.erfc(x / math.sqrt(2))
+
+
+def oma_of_average(average_w: float, extinction: float) -> float:
+    """Outer modulation amplitude of light with a ratio `extinction` of its highest and lowest power."""
+    return 2 * average_w * (extinction - 1) / (extinction + 1)
+
+
+def average_of_oma(oma_w: float, extinction: float) -> float:
+    """Average power of light with an outer modulation amplitude of `oma_w`."""
+    return oma_w / 2 * (extinction + 1) / (extinction - 1)
+
+
+def ber_of_esnr(esnr_db: float) -> float:
+    """Error ratio of PAM4 with equal noise at all levels: 3/4 Q(x), eSNR = 5 x^2."""
+    return min(WORST_BER, 0.75 * q_function(math.sqrt(db_to_ratio(esnr_db) / 5)))
+
+
+def esnr_of_ber(ber: float) -> float:
+    """The eSNR in dB at which `ber_of_esnr` gives `ber`, between -10 and 40 dB."""
+    low, high = -10.0, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ber_of_esnr(middle) > ber else (low, middle)
+    return (low + high) / 2
+
+
+def level_transition_db(esnr_db: float) -> float:
+    """PAM4 level transition parameter: peak over valley of the histogram, 10 log10(e^(x^2/2) / 2), capped."""
+    squared = db_to_ratio(esnr_db) / 5
+    return max(0.0, min(LTP_CAP_DB, ratio_to_db(0.5) + squared / 2 * 10 / math.log(10)))
+
+
+def host_esnr_db(loss_db: float) -> float:
+    """eSNR of an electrical lane behind a channel with `loss_db` at Nyquist."""
+    return HOST_ESNR_DB - HOST_SLOPE * max(0.0, loss_db - HOST_LOSS_DB)
+
+
+def dispersion_penalty_db(dispersion_ps_nm: float, symbol_rate_bd: float = REFERENCE_BAUD) -> float:
+    """What chromatic dispersion adds to TDECQ; it grows with the square of the symbol rate, and of itself."""
+    scaled = dispersion_ps_nm * (symbol_rate_bd / REFERENCE_BAUD) ** 2
+    return (scaled / DISPERSION_LIMIT_PS_NM) ** 2
+
+
+def overload_db(oma_w: float, receiver: ReceiverParameters) -> float:
+    """What too much light adds to TDECQ."""
+    if oma_w <= 0:
+        return 0.0
+    return OVERLOAD_DB_PER_DB2 * max(0.0, w_to_dbm(oma_w) - receiver.overload_oma_dbm) ** 2
+
+
+def _variances(
+    receiver: ReceiverParameters, oma_w: float, extinction: float, half_eye_w: float, thermal: float, beat: float
+) -> list[float]:
+    """Variance of the noise at each level, in W^2. `beat`: what interference adds to a level of 1 W."""
+    steps = receiver.levels - 1
+    lowest = oma_w / (extinction - 1)
+    shot = 2 * ELECTRON_C * receiver.bandwidth_hz / receiver.responsivity_a_per_w
+    rin = db_to_ratio(receiver.rin_db_per_hz) * receiver.bandwidth_hz
+    constant = thermal * thermal + receiver.transmitter_floor * half_eye_w * half_eye_w
+    levels = [lowest + oma_w * k / steps for k in range(receiver.levels)]
+    return [constant + level * (shot + beat + rin * level) for level in levels]
+
+
+def _ber(receiver: ReceiverParameters, half_eye_w: float, variances: list[float]) -> float:
+    """Errors over all eyes: each level is sent equally often, and Gray coding costs one bit an error."""
+    sigma = [math.sqrt(v) for v in variances]
+    eyes = range(receiver.levels - 1)
+    total = sum(q_function(2 * half_eye_w / (sigma[i] + sigma[i + 1])) for i in eyes)
+    return min(WORST_BER, 2 * total / (receiver.levels * receiver.bits_per_symbol))
+
+
+_THERMAL: dict[ReceiverParameters, float] = {}
+
+
+def thermal_w(receiver: ReceiverParameters) -> float:
+    """The thermal noise in W (optical, rms) with which the receiver meets its calibration point."""
+    known = _THERMAL.get(receiver)
+    if known is not None:
+        return known
+    oma_w = dbm_to_w(receiver.calibration_oma_dbm)
+    half = oma_w / (2 * (receiver.levels - 1)) * db_to_ratio(-receiver.calibration_tdecq_db)
+    extinction = db_to_ratio(receiver.calibration_extinction_db)
+    low, high = 0.0, half
+    for _ in range(80):
+        middle = (low + high) / 2
+        ber = _ber(receiver, half, _variances(receiver, oma_w, extinction, half, middle, 0.0))
+        low, high = (middle, high) if ber < receiver.calibration_ber else (low, middle)
+    _THERMAL[receiver] = low
+    return low
+
+
+def decide(
+    receiver: ReceiverParameters,
+    oma_w: float,
+    extinction: float,
+    tdecq_db: float,
+    interference: float = 0.0,
+    sensitivity_loss_db: float = 0.0,
+) -> Decision:
+    """eSNR and error ratio of light with outer modulation amplitude `oma_w` at the receiver.
+
+    tdecq_db: with what dispersion adds; overload is added here. interference: multi-path, as the sum of the
+    products of two reflectances. sensitivity_loss_db: a warm receiver's noise grows by that.
+    """
+    if oma_w <= 0 or extinction <= 1:
+        return DARK
+    half = oma_w / (2 * (receiver.levels - 1)) * db_to_ratio(-tdecq_db - overload_db(oma_w, receiver))
+    thermal = thermal_w(receiver) * db_to_ratio(sensitivity_loss_db)
+    beat = 2 * average_of_oma(oma_w, extinction) * interference
+    noise = _variances(receiver, oma_w, extinction, half, thermal, beat)
+    signal = (5.0 if receiver.levels == 4 else 1.0) * half * half
+    esnr_db = ratio_to_db(signal * receiver.levels / sum(noise))
+    return Decision(max(0.0, esnr_db), _ber(receiver, half, noise))
+
+
+DR_TYPICAL = ReceiverParameters()
+DR_LIMIT = replace(
+    DR_TYPICAL, calibration_oma_dbm=-1.9, calibration_tdecq_db=3.4, rin_db_per_hz=NO_RIN, transmitter_floor=0.0
+)
+TYPICAL_MARGIN_DB = 2.0  # how much better than the limit the typical DR4's receiver is, TDECQ counted
+
+
+def _typical(limit: ReceiverParameters) -> ReceiverParameters:
+    """A receiver as much better than its limit as the typical DR4's is, with a TDECQ of 2 dB."""
+    oma = limit.calibration_oma_dbm - limit.calibration_tdecq_db + 2.0 - TYPICAL_MARGIN_DB
+    return replace(
+        limit,
+        calibration_oma_dbm=oma,
+        calibration_tdecq_db=2.0,
+        rin_db_per_hz=DR_TYPICAL.rin_db_per_hz,
+        transmitter_floor=TRANSMITTER_FLOOR,
+    )
+
+
+FR4_LIMIT = replace(DR_LIMIT, calibration_oma_dbm=-2.6)
+FR1_LIMIT = replace(DR_LIMIT, calibration_oma_dbm=-2.5)
+LR4_LIMIT = replace(DR_LIMIT, calibration_oma_dbm=-4.1, calibration_tdecq_db=3.9)
+LR1_LIMIT = replace(DR_LIMIT, calibration_oma_dbm=-4.1)
+SR8_LIMIT = replace(
+    DR_LIMIT,
+    calibration_oma_dbm=-3.4,
+    calibration_tdecq_db=4.5,
+    bandwidth_hz=13.28e9,
+    responsivity_a_per_w=0.55,
+    symbol_rate_bd=26.5625e9,
+)
+PRESETS = {
+    "dr": DR_TYPICAL,
+    "dr-limit": DR_LIMIT,
+    "fr4": _typical(FR4_LIMIT),
+    "fr4-limit": FR4_LIMIT,
+    "fr1": _typical(FR1_LIMIT),
+    "fr1-limit": FR1_LIMIT,
+    "lr4": _typical(LR4_LIMIT),
+    "lr4-limit": LR4_LIMIT,
+    "lr1": _typical(LR1_LIMIT),
+    "lr1-limit": LR1_LIMIT,
+    "sr8": _typical(SR8_LIMIT),
+    "sr8-limit": SR8_LIMIT,
+}
+"""Receivers by name: as they usually are (an engineering choice), and as bad as the standard allows."""
