@@ -15,10 +15,10 @@ import yaml
 
 from cmis_emu import ManualClock
 from cmis_emu.clock import NS_PER_S
-from cmis_emu.module.bench import Loopback, Side
 from cmis_emu.module.diagnostics import Diagnostics
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.library import load_profile
+from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import TRAFFIC, Stream
 from cmis_emu.registers.memory import Memory
 from cmis_emu.registers.view import View

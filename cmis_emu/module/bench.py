@@ -1,14 +1,14 @@
-"""Where diagnostics and signals meet: the sides of a module, its four loopbacks, and what reaches a checker.
+"""Where diagnostics and signals meet: what a pattern is on the line, and what reaches a checker.
 
-Owns names only. `Bench` is how the register side of diagnostics asks for the signals of its bank; whoever routes
+`Bench` is how the register side of diagnostics asks for the signals of its bank; whoever routes
 the signals implements it, and asks `Diagnostics` in turn what is generated and what is looped back.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Protocol
 
+from cmis_emu.module.sides import Side
 from cmis_emu.physics.light import Stream
 
 SWAPPED = 1 << 4
@@ -16,40 +16,6 @@ SWAPPED = 1 << 4
 USER_PATTERN = 15
 """The code of prbs_pattern whose bits the host gave."""
 _USER_SHIFT = 5
-
-
-class Side(Enum):
-    """A side of the module. The value begins the names of its fields."""
-
-    HOST = "Host"
-    MEDIA = "Media"
-
-
-class Loopback(Enum):
-    """Where a signal is turned (DIAG-03). The value begins the names of its fields."""
-
-    MEDIA_OUTPUT = "MediaSideOutput"  # about to leave on the media: back into the Rx path, towards the host
-    MEDIA_INPUT = "MediaSideInput"  # come from the media: back to the media output
-    HOST_OUTPUT = "HostSideOutput"  # about to leave to the host: back into the Tx path, towards the media
-    HOST_INPUT = "HostSideInput"  # come from the host: back to the host output
-
-    @property
-    def side(self) -> Side:
-        """Whose lanes its controls count."""
-        return Side.HOST if self in (Loopback.HOST_OUTPUT, Loopback.HOST_INPUT) else Side.MEDIA
-
-    @property
-    def opposite(self) -> Loopback:
-        """The other one of the same side."""
-        return _OPPOSITE[self]
-
-
-_OPPOSITE = {
-    Loopback.MEDIA_OUTPUT: Loopback.MEDIA_INPUT,
-    Loopback.MEDIA_INPUT: Loopback.MEDIA_OUTPUT,
-    Loopback.HOST_OUTPUT: Loopback.HOST_INPUT,
-    Loopback.HOST_INPUT: Loopback.HOST_OUTPUT,
-}
 
 
 def pattern_stream(code: int, *, inverted: bool, swapped: bool, user: bytes = b"") -> Stream:

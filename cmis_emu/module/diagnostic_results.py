@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from enum import Enum
 
 from cmis_emu.clock import NEVER, NS_PER_MS, Clock
-from cmis_emu.module.bench import Bench, Side
+from cmis_emu.module.bench import Bench
 from cmis_emu.module.pattern_checker import PatternChecker
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.sides import Side
 from cmis_emu.registers.encoding import encode_f16, insert
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.memory import Memory, Write

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_S, Clock
-from cmis_emu.module.bench import Bench, Loopback, Side
+from cmis_emu.layouts.application import mask_of
+from cmis_emu.module.bench import Bench
 from cmis_emu.module.diagnostic_results import DiagnosticResults
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.gating import CUSTOM_GATE, GATE_S, UPDATE_S, Gate, GateSettings
-from cmis_emu.module.loopbacks import LoopbackControls, mask_of
+from cmis_emu.module.loopbacks import LoopbackControls
 from cmis_emu.module.pattern_checker import PatternChecker
-from cmis_emu.module.pattern_controls import OTHER_SIDE, Engine, PatternControls, fields_of
+from cmis_emu.module.pattern_controls import Engine, PatternControls, fields_of
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import Stream
 from cmis_emu.registers.memory import Cell, Memory, Write
 
@@ -171,7 +173,7 @@ class Diagnostics:
         source = controls.clock_lane(lane)
         if source is None:
             return not controls.referenced
-        return self._bench.heard(OTHER_SIDE[controls.side], source) is not None
+        return self._bench.heard(controls.side.opposite, source) is not None
 
     # -- checkers ------------------------------------------------------------------------------------
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cmis_emu.module.bench import Loopback, Side
+from cmis_emu.layouts.application import mask_of
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.registers.memory import Cell, Memory
-
-
-def mask_of(lanes: Sequence[int]) -> int:
-    """Bit mask of 1-based lanes."""
-    return sum(1 << (lane - 1) for lane in lanes)
 
 
 class LoopbackControls:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cmis_emu.clock import NS_PER_S, Clock, Event
-from cmis_emu.module.bench import Bench, Side
+from cmis_emu.module.bench import Bench
+from cmis_emu.module.sides import Side
 from cmis_emu.physics.light import Stream
 
 LARGEST_BER = 0.1

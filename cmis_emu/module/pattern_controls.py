@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from cmis_emu.module.bench import USER_PATTERN, Side, pattern_stream
+from cmis_emu.module.bench import USER_PATTERN, pattern_stream
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.sides import Side
 from cmis_emu.physics.light import Stream
 from cmis_emu.registers.memory import Cell, Memory
 
@@ -36,7 +37,6 @@ _REFERENCE = {
 """Codes of the clock source that ask for a reference clock, which no form factor here has (enums, unsure)."""
 _FIRST_RECOVERED = {Side.HOST: 1, Side.MEDIA: 2}  # a generator's clock source: that of lane 1 of the other side
 _RECOVERED_HERE = 15  # the clock of the lane of the same number
-OTHER_SIDE = {Side.HOST: Side.MEDIA, Side.MEDIA: Side.HOST}
 
 
 def fields_of(side: Side, engine: Engine) -> tuple[str, ...]:

@@ -11,33 +11,17 @@ A signal that comes back to a loop-back it has taken has no source, and is noise
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import NamedTuple, Protocol
 
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.recovery import Recovery
+from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import NOISE, TRAFFIC, Payload, Stream
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, host_esnr_db
 from cmis_emu.registers.memory import Cell
-
-
-class Side(Enum):
-    """The two sides of a module."""
-
-    HOST = "host"
-    MEDIA = "media"
-
-
-class Loopback(Enum):
-    """The four loop-backs, named by the side and the port at which the signal turns (DIAG-03)."""
-
-    MEDIA_OUTPUT = "MediaSideOutput"
-    MEDIA_INPUT = "MediaSideInput"
-    HOST_OUTPUT = "HostSideOutput"
-    HOST_INPUT = "HostSideInput"
 
 
 class TestPoints(Protocol):

@@ -20,7 +20,8 @@ from cmis_emu.module.flags import Flags
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.recovery import Recovery
-from cmis_emu.module.routing import Loopback, Routes, Side
+from cmis_emu.module.routing import Routes
+from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.module.states import OPERATING, DpState
 from cmis_emu.physics.light import NOISE, TRAFFIC, Payload
 from cmis_emu.physics.plant import ModulePlant

@@ -19,10 +19,10 @@ from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.reception import MediaReception
+from cmis_emu.module.sides import Side
 from cmis_emu.module.vdm_channels import Channel, GroupPage, bind, key_of
 from cmis_emu.module.vdm_flags import VdmFlags
 from cmis_emu.module.vdm_gauges import gauge_of
-from cmis_emu.module.vdm_observables import Side
 from cmis_emu.module.vdm_plan import VdmPlan
 from cmis_emu.module.vdm_reception import BankInputs, BankWatch, HostReception, Reception
 from cmis_emu.module.vdm_statistics import Grid

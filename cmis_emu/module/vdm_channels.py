@@ -10,7 +10,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cmis_emu.module.vdm_observables import Measure, Observable, Scope, Side, Statistic
+from cmis_emu.module.sides import Side
+from cmis_emu.module.vdm_observables import Measure, Observable, Scope, Statistic
 from cmis_emu.module.vdm_plan import INSTANCES, LIMITS, Instance, VdmPlan
 from cmis_emu.module.vdm_statistics import NOTHING, Accumulator, Gauge, Grid, Reading
 from cmis_emu.registers.memory import Cell, Memory

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cmis_emu.clock import NS_PER_S
-from cmis_emu.module.vdm_observables import LASER, Measure, Scope, Side
+from cmis_emu.module.sides import Side
+from cmis_emu.module.vdm_observables import LASER, Measure, Scope
 from cmis_emu.module.vdm_reception import BankWatch, PathLanes, Reception
 from cmis_emu.module.vdm_statistics import Gauge
 from cmis_emu.physics.laser import AGEING_END_OF_LIFE

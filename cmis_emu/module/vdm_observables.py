@@ -16,6 +16,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Self
 
+from cmis_emu.module.sides import Side
 from cmis_emu.registers.encoding import decode_f16, encode_f16
 from cmis_emu.registers.regmap import RegisterMap
 
@@ -35,13 +36,6 @@ class Measure(Enum):
     BER = "pre_fec_ber"
     FERC = "ferc"
     SEW_MAX = "sewmax"
-
-
-class Side(Enum):
-    """Which receivers look: those of the media lanes, or those of the host lanes."""
-
-    MEDIA = "media"
-    HOST = "host"
 
 
 class Statistic(Enum):
@@ -79,7 +73,7 @@ SCOPES: Mapping[Measure, tuple[Scope, ...]] = {
 _NAME = re.compile(
     rf"({'|'.join(m.value for m in Measure)})"
     rf"(?:_({'|'.join(s.value for s in Statistic)}))?"
-    rf"(?:_({'|'.join(s.value for s in Side)}))?\Z"
+    rf"(?:_({'|'.join(s.value.lower() for s in Side)}))?\Z"
 )
 
 
@@ -155,7 +149,7 @@ def _observables(regmap: RegisterMap) -> Mapping[str, Observable]:
             code=code,
             name=name,
             measure=Measure(match[1]),
-            side=Side(match[3] or "media"),
+            side=Side((match[3] or "media").capitalize()),
             statistic=Statistic(match[2] or "current"),
             signed=row["type"] == "s16",
             scale=0.0 if row["type"] == "f16" else float(row["scale"]),

@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol
 
 from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.sides import Side
 from cmis_emu.module.states import OPERATING
-from cmis_emu.module.vdm_observables import Measure, Side
+from cmis_emu.module.vdm_observables import Measure
 from cmis_emu.physics.fec import SYMBOL_BITS, SYMBOLS, codeword_error_ratio, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA, gauss
 from cmis_emu.physics.receiver import (

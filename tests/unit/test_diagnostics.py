@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cmis_emu.clock import NS_PER_MS
-from cmis_emu.module.bench import Loopback, Side, pattern_stream
+from cmis_emu.module.bench import pattern_stream
+from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import NOISE, TRAFFIC, Stream
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.regmap import compile_map
