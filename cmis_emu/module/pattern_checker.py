@@ -13,15 +13,11 @@ from typing import NamedTuple
 from cmis_emu.clock import NS_PER_S, Clock, Event
 from cmis_emu.module.bench import Bench
 from cmis_emu.module.sides import Side
+from cmis_emu.physics.counting import poisson_count
 from cmis_emu.physics.light import Stream
 
 LARGEST_BER = 0.1
 """Above this a checker cannot tell the pattern from any other bits."""
-
-
-def count_errors(_seed: int, _channel: int, expected: float) -> int:
-    """Errors where `expected` are expected."""
-    return int(expected)
 
 
 class Result(NamedTuple):
@@ -38,6 +34,14 @@ class Result(NamedTuple):
 
 
 NOTHING = Result()
+
+
+class _Start(NamedTuple):
+    """Where counting began: the instant, the integral of the error ratio then, and the bit rate."""
+
+    at_ns: int
+    integral: float
+    bit_rate: float
 
 
 class PatternChecker:
@@ -72,7 +76,7 @@ class PatternChecker:
         self._expected = 0.0
         self._bits = 0.0
         self._lost = False
-        self._since: tuple[int, float, float] | None = None  # instant, integral and bit rate: counting from there
+        self._since: _Start | None = None  # counting from there
 
     # -- lock --------------------------------------------------------------------------------------
 
@@ -83,7 +87,6 @@ class PatternChecker:
 
     def look(self, wanted: Stream | None) -> None:
         """What it shall find, None when it is off; and what it hears may have changed."""
-        self._count()
         if wanted != self._wanted:
             self._drop()
         self._wanted = wanted
@@ -92,11 +95,14 @@ class PatternChecker:
         elif self._window is None:
             self._window_from = self._clock.now_ns, self._integral()
             self._window = self._clock.after(self._lock_ns, self._judge)
+        if self._since is not None and self._since.bit_rate != self._bench.bit_rate(self.side, self.lane):
+            self._close()
+            self._open()
 
     def _drop(self) -> None:
+        self._close()
         self._lost |= self.locked
         self.locked = False
-        self._since = None
         if self._window is not None:
             self._window.cancel()
             self._window = None
@@ -109,12 +115,11 @@ class PatternChecker:
         good = ratio <= LARGEST_BER
         if good and self.locked:
             return
-        if not good:
-            self._count()
-            self._drop()
-        else:
+        if good:
             self.locked = True
-            self._count()
+            self._open()
+        else:
+            self._drop()
         self._changed()
 
     def _integral(self) -> float:
@@ -131,14 +136,14 @@ class PatternChecker:
         self._running = True
         if not again:
             self.shown = self.latched = NOTHING
-        self._count()
+        self._open()
 
     def refresh(self) -> None:
         """Show what was counted up to now (DIAG-11)."""
-        self._count()
-        bits = int(self._bits)
-        errors = min(bits, count_errors(self._seed, self._channel, self._expected))
-        self.shown = Result(errors, bits, self._lost or not self.locked)
+        expected, bits = self._so_far()
+        whole = int(bits)
+        errors = min(whole, poisson_count(self._seed, self._channel, expected))
+        self.shown = Result(errors, whole, self._lost or not self.locked)
 
     def finish(self) -> None:
         """The gate is over: its result stays (DIAG-09)."""
@@ -158,13 +163,20 @@ class PatternChecker:
         self.stop()
         self.latched = NOTHING
 
-    def _count(self) -> None:
-        """Add what came since the last time; go on at the bit rate of now."""
-        if not (self._running and self.locked):
-            return
-        now, integral = self._clock.now_ns, self._integral()
-        if self._since is not None:
-            began_ns, before, rate = self._since
-            self._expected += rate * (integral - before)
-            self._bits += rate * (now - began_ns) / NS_PER_S
-        self._since = now, integral, self._bench.bit_rate(self.side, self.lane)
+    def _open(self) -> None:
+        """Count from now on, if it measures and has lock."""
+        if self._running and self.locked:
+            self._since = _Start(self._clock.now_ns, self._integral(), self._bench.bit_rate(self.side, self.lane))
+
+    def _close(self) -> None:
+        """What was counted is settled; only changes come here, so that looking at it alters nothing."""
+        self._expected, self._bits = self._so_far()
+        self._since = None
+
+    def _so_far(self) -> tuple[float, float]:
+        """Expected errors, and bits, up to now."""
+        if self._since is None:
+            return self._expected, self._bits
+        began_ns, before, rate = self._since
+        errors = rate * max(0.0, self._integral() - before)
+        return self._expected + errors, self._bits + rate * (self._clock.now_ns - began_ns) / NS_PER_S
