@@ -7,6 +7,7 @@ writes through it. Offsets are typed from the standard.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ class Signals:
     diagnostics: Diagnostics | None = None
     settled: int = 0
     asked: int = 0
+    watched: set[tuple[Side, int]] = field(default_factory=set)
     _ratio: dict[tuple[Side, int], float] = field(default_factory=dict)
     _past: dict[tuple[Side, int], tuple[int, float]] = field(default_factory=dict)
 
@@ -117,6 +119,7 @@ class Signals:
         self.settle()
 
     def measured(self, side: Side, lane: int, now_ns: int) -> float:
+        assert (side, lane) in self.watched
         began, before = self._past.get((side, lane), (0, 0.0))
         assert began <= now_ns <= self.clock.now_ns
         return before + self._ratio.get((side, lane), 0.0) * (now_ns - began) / NS_PER_S
@@ -129,6 +132,12 @@ class Signals:
 
     def can_generate(self, side: Side, lane: int) -> bool:
         return self.is_ready and self.powered
+
+    def watch(self, spots: Collection[tuple[Side, int]]) -> None:
+        self.watched = set(spots)
+
+    def changing(self) -> None:
+        """Nobody measures at the other end."""
 
     def settle(self) -> None:
         self.settled += 1

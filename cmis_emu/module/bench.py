@@ -6,6 +6,7 @@ the signals implements it, and asks `Diagnostics` in turn what is generated and 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from cmis_emu.module.sides import Side
@@ -46,6 +47,12 @@ class Bench(Protocol):
 
     def can_generate(self, side: Side, lane: int) -> bool:
         """Module ready and the circuits of the lane powered (DIAG-17)."""
+
+    def watch(self, spots: Collection[tuple[Side, int]]) -> None:
+        """The checkers that are on: `measured` is asked of these alone."""
+
+    def changing(self) -> None:
+        """A generator or a loopback is about to be switched; all is as it was."""
 
     def settle(self) -> None:
         """Something was switched: route the signals anew, and then call `Diagnostics.update`."""

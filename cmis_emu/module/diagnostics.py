@@ -113,6 +113,16 @@ class Diagnostics:
         """Is that loopback really on (DIAG-05)?"""
         return self._loopbacks.on(kind, lane)
 
+    def looped(self) -> bool:
+        """Is any loopback on?"""
+        return self._loopbacks.any()
+
+    def listening(self) -> int:
+        """Host lanes (mask) whose receivers are at work for a test, data path or not (DIAG-17)."""
+        if not self._bench.ready():
+            return 0
+        return mask_of(self._engines[Side.HOST, Engine.CHECKER].enabled()) | self._loopbacks.mask(Loopback.HOST_INPUT)
+
     def update(self) -> None:
         """Signals were routed: look at them, at this instant."""
         switched = self._take_controls()
@@ -136,6 +146,7 @@ class Diagnostics:
         for checker in self._checkers.values():
             checker.look(None)
             checker.clear()
+        self._bench.watch(())
         self._seen = (b"", False)
         self._results.changed()
 
@@ -153,20 +164,26 @@ class Diagnostics:
             return False
         for engine in self._engines.values():
             engine.spread()
-        switched = self._loopbacks.apply(seen[1])
+        wanted = self._loopbacks.grant(seen[1])
+        if self._loopbacks.differ(wanted):
+            self._bench.changing()
+        switched = self._loopbacks.switch(wanted)
         self._seen = bytes(self._page.data), seen[1]
         return switched
 
     def _run_generators(self) -> bool:
         """DIAG-06 to DIAG-08: what each generator sends; True when that changed."""
-        before = self._generated
-        self._generated = {}
+        generated: dict[Spot, Stream] = {}
         for side, lane in self._enabled(Engine.GENERATOR):
             controls = self._engines[side, Engine.GENERATOR]
             stream = controls.stream(lane)
             if stream is not None and self._clocked(controls, lane) and self._bench.can_generate(side, lane):
-                self._generated[side, lane] = stream
-        return before != self._generated
+                generated[side, lane] = stream
+        if generated == self._generated:
+            return False
+        self._bench.changing()
+        self._generated = generated
+        return True
 
     def _clocked(self, controls: PatternControls, lane: int) -> bool:
         """Has a generator a clock? There is no reference clock; a recovered one comes with its signal."""
@@ -188,6 +205,7 @@ class Diagnostics:
         if not enabled and not self._watching:
             return
         self._watching = bool(enabled)
+        self._bench.watch(enabled)
         held = bool(self._gating["ResetErrorInformation"].get())
         measuring = [] if held else enabled
         for spot in self._measuring:

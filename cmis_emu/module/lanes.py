@@ -1,7 +1,7 @@
 """One bank of eight lanes: its data paths and the direct lane controls (DP-01 to DP-19, CFG-16).
 
-Owns the direct controls of page 10h and DPStateHostLane; the control sets, the input equalisers and the
-signals of the lanes are parts of it with files of their own.
+Owns the direct controls of page 10h and DPStateHostLane; the control sets, the input equalisers, the
+signals of the lanes and their diagnostics are parts of it with files of their own.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Protocol
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import mask_of
 from cmis_emu.module.control_sets import LANES, ControlSets
+from cmis_emu.module.diagnostics import Diagnostics
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.flags import Flags
+from cmis_emu.module.lane_bench import LaneBench
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.signals import LaneSignals, is_powered
@@ -80,6 +82,25 @@ class LaneBank:
         self.network = NetworkPaths(memory, profile, self, flags, bank) if here else None
         self.latency = DataPathLatency(memory, profile.latency, plant.seed, bank)
         self.signals = LaneSignals(memory, profile, self, equaliser, flags, plant)
+        self._bench: LaneBench | None = None
+        self.diagnostics: Diagnostics | None = None
+        if memory.has("DiagnosticsSelector"):
+            self._add_diagnostics(memory, plant)
+
+    def _add_diagnostics(self, memory: Memory, plant: ModulePlant) -> None:
+        routes, recovery = self.signals.routes, self.signals.recovery
+        self._bench = LaneBench(self._profile, self, routes, recovery, plant)
+        self.diagnostics = Diagnostics(
+            memory,
+            self._profile,
+            self.clock,
+            self._flags,
+            self._bench,
+            seed=plant.seed,
+            bank=self.bank,
+            media_lanes=self.media_lanes,
+        )
+        routes.test = self.diagnostics
 
     # -- control sets ask ----------------------------------------------------------------------
 
@@ -219,6 +240,8 @@ class LaneBank:
         self.rebuild(initial=True)
         self._show_states()
         self.signals.reset()
+        if self.diagnostics is not None:
+            self.diagnostics.reset()
 
     def close(self) -> None:
         """The module is gone: leave no timer and no state machine behind."""
@@ -257,6 +280,18 @@ class LaneBank:
         if self.network is not None:
             moved.append(self.network.settle_paths())
         return any(moved)
+
+    def update(self) -> bool:
+        """Signals and tests follow states, controls and light, now; see `LaneSignals.update`."""
+        switched = self.signals.update()
+        if self.diagnostics is not None:
+            self.diagnostics.update()
+        return switched
+
+    def settled(self) -> None:
+        """The module came to rest."""
+        if self._bench is not None:
+            self._bench.settled()
 
     def _control_written(self, _: Write) -> None:
         self._frame.settle()

@@ -40,16 +40,32 @@ class LoopbackControls:
         """The registers are at their defaults."""
         self._on = dict.fromkeys(Loopback, 0)
 
-    def apply(self, ready: bool) -> bool:
-        """Grant what the registers ask for and make them read back what is on; True when something switched."""
-        before = dict(self._on)
+    def mask(self, kind: Loopback) -> int:
+        """Lanes on which it is on."""
+        return self._on[kind]
+
+    def any(self) -> bool:
+        """Is one on?"""
+        return any(self._on.values())
+
+    def grant(self, ready: bool) -> dict[Loopback, int]:
+        """What shall be on: as the registers ask, as far as the rules allow. Nothing is switched yet."""
         wanted = {kind: self._wanted(kind) if ready else 0 for kind in self.cells}
+        on = {kind: bits & wanted.get(kind, 0) for kind, bits in self._on.items()}
         for kind, bits in wanted.items():
-            self._on[kind] &= bits
-        for kind, bits in wanted.items():
-            self._on[kind] |= self._granted(kind, bits & ~self._on[kind])
-            self.cells[kind].set_bits(self._on[kind])
-        return before != self._on
+            on[kind] |= self._granted(kind, bits & ~on[kind], on)
+        return on
+
+    def differ(self, on: Mapping[Loopback, int]) -> bool:
+        """Is it not what is on now?"""
+        return on != self._on
+
+    def switch(self, on: dict[Loopback, int]) -> bool:
+        """Switch, and make the registers read back what is on (DIAG-05); True when something changed."""
+        changed, self._on = self.differ(on), on
+        for kind, cell in self.cells.items():
+            cell.set_bits(on[kind])
+        return changed
 
     def _wanted(self, kind: Loopback) -> int:
         """DIAG-04: without control per lane any bit stands for all lanes of the side."""
@@ -57,12 +73,12 @@ class LoopbackControls:
         every = self._lanes[kind.side]
         return bits & every if self._per_lane[kind.side] else every if bits else 0
 
-    def _granted(self, kind: Loopback, bits: int) -> int:
+    def _granted(self, kind: Loopback, bits: int, on: Mapping[Loopback, int]) -> int:
         """DIAG-04: not both loopbacks of one side on a lane, and not both sides where that is not offered."""
-        other_side = any(self._on[each] for each in Loopback if each.side is not kind.side)
+        other_side = any(on[each] for each in Loopback if each.side is not kind.side)
         if other_side and not self._both_sides:
             return 0
-        taken = self._on[kind.opposite]
+        taken = on[kind.opposite]
         if not self._per_lane[kind.side] and taken:
             return 0
         return bits & ~taken

@@ -102,6 +102,7 @@ class Module:
         banks = range(0 if profile.flat else profile.banks)
         self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
         self.plant.upstream = self._errors_upstream
+        self.plant.passes_on = self._passes_on
         self.monitors = Monitors(self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state)
         self.vdm: Vdm | None = None
         if profile.vdm is not None and not profile.flat:
@@ -399,7 +400,7 @@ class Module:
                 self._stale |= moved
                 if self._managed:
                     for bank in self.banks:
-                        self._stale |= bank.signals.update()
+                        self._stale |= bank.update()
                 if not moved and not self._unsettled:
                     break
             stale, self._stale = self._stale, False
@@ -409,6 +410,8 @@ class Module:
                 self.protection.check()
             if self.vdm is not None:
                 self.vdm.settled(stale)
+            for bank in self.banks:
+                bank.settled()
         finally:
             self._settling = False
 
@@ -420,6 +423,10 @@ class Module:
     def _errors_upstream(self, lane: int, now_ns: int) -> float:
         bank, index = divmod(lane - 1, 8)
         return self.banks[bank].signals.routes.tx_errors(index + 1, now_ns) if bank < len(self.banks) else 0.0
+
+    def _passes_on(self) -> bool:
+        """Does anything of what comes from the media go back to it?"""
+        return any(bank.signals.routes.test.looped() for bank in self.banks)
 
     def _plant_changed(self) -> None:
         self._stale = True

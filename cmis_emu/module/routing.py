@@ -18,10 +18,20 @@ from cmis_emu.module.equaliser import InputEqualiser
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.recovery import Recovery
 from cmis_emu.module.sides import Loopback, Side
+from cmis_emu.module.states import OPERATING
 from cmis_emu.physics.light import NOISE, TRAFFIC, Payload, Stream
+from cmis_emu.physics.noise import gauss
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, host_esnr_db
 from cmis_emu.registers.memory import Cell
+
+HOST_NOISE_DB = 0.05  # of an eSNR reading of a host lane, one sigma
+_HOST_NOISE_CHANNEL = 20_000
+
+
+def host_noise_db(seed: int, lane: int, sample: int) -> float:
+    """How far a reading of a host lane's eSNR is off."""
+    return HOST_NOISE_DB * gauss(seed, _HOST_NOISE_CHANNEL + lane, sample)
 
 
 class TestPoints(Protocol):
@@ -29,6 +39,8 @@ class TestPoints(Protocol):
 
     def generated(self, side: Side, lane: int) -> Stream | None: ...
     def loopback(self, kind: Loopback, lane: int) -> bool: ...
+    def looped(self) -> bool: ...
+    def listening(self) -> int: ...
 
 
 class NoTestPoints:
@@ -41,6 +53,14 @@ class NoTestPoints:
     def loopback(self, kind: Loopback, lane: int) -> bool:
         """Nothing is looped."""
         return False
+
+    def looped(self) -> bool:
+        """No loopback is on."""
+        return False
+
+    def listening(self) -> int:
+        """No host lane is used for a test."""
+        return 0
 
 
 class RouteFrame(Protocol):
@@ -116,14 +136,14 @@ class Routes:
 
     def tx_out(self, lane: int, via: _Via = ()) -> Payload:
         """What leaves on a media lane: `modulated` is False when there is nothing to send."""
+        path = self._frame.path_of_media(lane)
+        if path is None or path.state not in OPERATING:
+            return _DARK
         made = self.test.generated(Side.MEDIA, lane)
         if made is not None:
             return Payload(True, (made,))
         if self.test.loopback(Loopback.MEDIA_INPUT, lane):
             return self._turned_at_media(lane)
-        path = self._frame.path_of_media(lane)
-        if path is None:
-            return _DARK
         streams: list[Stream] = []
         through: dict[int, None] = {}
         found = False
@@ -202,14 +222,17 @@ class Routes:
         """Error ratio of the electrical link from the host."""
         return ber_of_esnr(self.host_esnr_db(lane)) if self.host_in(lane) is not None else WORST_BER
 
-    def host_esnr_db(self, lane: int) -> float:
-        """eSNR at a host input in dB; 0 without a signal."""
+    def host_esnr_db(self, lane: int, sample: int | None = None) -> float:
+        """eSNR at a host input in dB, 0 without a signal; with the noise of a reading when `sample` names one."""
         signal = self._equaliser.signals[lane - 1]
-        return host_esnr_db(signal.loss_db) if signal.present and self._host_locked(lane) else 0.0
+        if not signal.present or not self._host_locked(lane):
+            return 0.0
+        noise = 0.0 if sample is None else host_noise_db(self._plant.seed, self._first + lane, sample)
+        return max(0.0, host_esnr_db(signal.loss_db) + noise)
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
         """Error ratio of what leaves on a media lane: all that its signal met before."""
-        if not isinstance(self.test, NoTestPoints):
+        if self.test.looped():
             return self._tx_errors(lane, now_ns)
         if self._sent_version != self._plant.version:  # without loop-backs nothing of it moves between changes
             self._sent_version = self._plant.version

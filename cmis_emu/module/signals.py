@@ -215,9 +215,10 @@ class LaneSignals:
                 media_ok |= path.media_mask if path.state in OPERATING else 0
                 powered_media |= path.media_mask if is_powered(path) else 0
         tx_los = host_ok & ~self.host_signal
-        self._equaliser.work(powered)
+        at_work = powered | self.routes.test.listening()
+        self._equaliser.work(at_work)
         self.recovery.update(ready, powered_media)
-        unlocked_tx = self._update_host_locks(powered)
+        unlocked_tx = self._update_host_locks(at_work)
         self._update_emission(media_ok, tx_los)
         unlocked_rx = self._unlocked_rx()
         flags, cells = self._flags, self._cells

@@ -13,11 +13,12 @@ from typing import NamedTuple, Protocol
 
 from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.routing import HOST_NOISE_DB, host_noise_db
 from cmis_emu.module.sides import Side
 from cmis_emu.module.states import OPERATING
 from cmis_emu.module.vdm_observables import Measure
 from cmis_emu.physics.fec import SYMBOL_BITS, SYMBOLS, codeword_error_ratio, sew_max
-from cmis_emu.physics.noise import MAX_SIGMA, gauss
+from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.receiver import (
     WORST_BER,
     ReceiverParameters,
@@ -25,9 +26,6 @@ from cmis_emu.physics.receiver import (
     host_esnr_db,
     level_transition_db,
 )
-
-HOST_NOISE_DB = 0.05  # of an eSNR reading, one sigma
-_HOST_NOISE_CHANNEL = 20_000
 
 
 class PathLanes(NamedTuple):
@@ -107,13 +105,13 @@ class HostReception:
     receiver: ReceiverParameters  # of the media side, which carries the same bits
     interval_s: float  # of which SEWmax is the most
 
-    def _esnr(self, lane: int, sigmas: float) -> float:
+    def _esnr(self, lane: int, off_db: float) -> float:
         loss_db = self.watch.inputs.host_loss_db[lane - 1]
-        return 0.0 if loss_db is None else max(0.0, host_esnr_db(loss_db) + HOST_NOISE_DB * sigmas)
+        return 0.0 if loss_db is None else max(0.0, host_esnr_db(loss_db) + off_db)
 
     def esnr_db(self, lane: int, sample: int, at_ns: int) -> float:
         """eSNR in dB."""
-        return self._esnr(lane, gauss(self.seed, _HOST_NOISE_CHANNEL + self.first + lane, sample))
+        return self._esnr(lane, host_noise_db(self.seed, self.first + lane, sample))
 
     def level_transition_db(self, lane: int, sample: int, at_ns: int) -> float:
         """PAM4 level transition parameter in dB."""
@@ -140,11 +138,12 @@ class HostReception:
 
     def reach(self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """The channel stays as it is: only noise moves."""
+        most = MAX_SIGMA * HOST_NOISE_DB
         if isinstance(resource, PathLanes):
-            ends = [[_ber(self._esnr(n, off)) for n in resource.host_lanes] for off in (MAX_SIGMA, -MAX_SIGMA)]
+            ends = [[_ber(self._esnr(n, off)) for n in resource.host_lanes] for off in (most, -most)]
             frames = self.frames_per_s(resource) * self.interval_s
             return frame_measure(measure, ends[0], frames), frame_measure(measure, ends[1], frames)
-        low, high = self._esnr(resource, -MAX_SIGMA), self._esnr(resource, MAX_SIGMA)
+        low, high = self._esnr(resource, -most), self._esnr(resource, most)
         if measure is Measure.ESNR:
             return low, high
         if measure is Measure.LTP:

@@ -23,6 +23,7 @@ from cmis_emu.physics.noise import MAX_SIGMA, gauss, spread
 from cmis_emu.physics.receiver import (
     DARK,
     DR_TYPICAL,
+    WORST_BER,
     Decision,
     ReceiverParameters,
     decide,
@@ -190,17 +191,20 @@ class ModulePlant:
 
     __slots__ = (
         "_active",
+        "_asked",
         "_clock",
         "_environment",
         "_lanes",
         "_laser_start",
         "_mode",
+        "_passing",
         "_supply_v",
         "_tec_failed",
         "_thermal",
         "before_change",
         "on_change",
         "parameters",
+        "passes_on",
         "seed",
         "tx_observers",
         "upstream",
@@ -214,6 +218,9 @@ class ModulePlant:
         self.on_change: list[Callable[[], None]] = []
         self.before_change: list[Callable[[], None]] = []
         self.upstream: Callable[[int, int], float] | None = None
+        self.passes_on: Callable[[], bool] | None = None  # does light of its own depend on light that arrives?
+        self._asked: set[int] = set()  # lanes whose errors are being asked for
+        self._passing = False
         self.version = 0  # of everything that a trend depends on
         self.tx_observers: list[tuple[int, LightObserver]] = []
         self._clock = clock
@@ -376,7 +383,15 @@ class ModulePlant:
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
         """Bit error ratio that a lane's signal has already when it leaves, as the module says."""
-        return 0.0 if self.upstream is None else self.upstream(lane, now_ns)
+        if self.upstream is None:
+            return 0.0
+        if lane in self._asked:
+            return WORST_BER  # a signal that comes from itself: loopbacks at both ends
+        self._asked.add(lane)
+        try:
+            return self.upstream(lane, now_ns)
+        finally:
+            self._asked.discard(lane)
 
     def rx_errors(self, lane: int, now_ns: int) -> float:
         """Bit error ratio that the signal at a receiver had before it became light."""
@@ -405,10 +420,25 @@ class ModulePlant:
     def light_changes(self) -> None:
         """The light at a receiver is about to change."""
         self._announce(())
+        if self._begins_to_pass():
+            for observer in self._seeing(None):
+                observer.light_changes()
+            self._passing = False
 
     def light_changed(self) -> None:
         """The light at a receiver has changed."""
         self._tell(())
+        if self._begins_to_pass():
+            for observer in self._seeing(None):
+                observer.light_changed()
+            self._passing = False
+
+    def _begins_to_pass(self) -> bool:
+        """Does what arrives leave again? Loopbacks at both ends of a fibre do not pass it on for ever."""
+        if self._passing or self.passes_on is None or not self.passes_on():
+            return False
+        self._passing = True
+        return True
 
     def _announce(self, lanes: tuple[int, ...] | None) -> None:
         """Tell those who measure over time that what holds now ends: our module, and who sees `lanes`."""
