@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,9 @@ from cmis_emu.module.module import Module
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.signals import HostLane, HostOutput
 from cmis_emu.nvm import NvmFolder
+from cmis_emu.physics.light import TRAFFIC
 from cmis_emu.physics.plant import Environment
+from cmis_emu.registers.loader import load_maps
 
 HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}
 """Host-driven pins and their levels at start: released from reset, LPMode low, selected, powered."""
@@ -33,6 +36,24 @@ MODULE_PINS = ("IntL", "ModPrsL")
 
 OSFP_PINS = {"RSTn": ("ResetL", False), "LPWn": ("LPMode", True), "INT": ("IntL", True), "PRSn": ("ModPrsL", False)}
 """The OSFP connector's names: the pin of the QSFP family that says the same, and whether levels are inverted."""
+
+
+class Unchanged(Enum):
+    """Stands for an argument that is not given, where None means something."""
+
+    UNCHANGED = "unchanged"
+
+
+def pattern_code(name: str) -> int:
+    """The `content` of a signal that carries a test pattern, by its name such as "prbs13q" or "ssprq".
+
+    Raises InputError for one without a name; those that a vendor or a user defines have none.
+    """
+    known = {text.lower(): code for code, text in load_maps().enums["prbs_pattern"].items() if " " not in text}
+    del known["custom"]
+    if name not in known:
+        raise InputError(repr(name), f"one of {', '.join(known)}", field="pattern")
+    return known[name]
 
 
 class EmptyPortError(CmisEmuError):
@@ -251,16 +272,19 @@ class Port:
         *,
         loss_db: float | None = None,
         inverted: bool | None = None,
+        pattern: str | Unchanged | None = Unchanged.UNCHANGED,
     ) -> None:
         """What the host drives into host lane `lane` (1-based); what is not given stays as it is.
 
         present: a signal or none. loss_db: loss of the channel to the module at Nyquist. inverted: the wires
-        of the pair are swapped. Raises InputError for a lane that no module has, or a loss below 0.
+        of the pair are swapped. pattern: the host's own generator sends one, such as "prbs31q"; None for
+        traffic. Raises InputError for a lane that no module has, a loss below 0, or an unknown pattern.
         """
         if not 1 <= lane <= MAX_LANES:
             raise InputError(str(lane), f"a host lane from 1 to {MAX_LANES}", field="lane")
         if loss_db is not None and not 0 <= loss_db < 100:
             raise InputError(f"{loss_db} dB", "a loss from 0 to 100 dB", field="loss_db")
+        content = None if pattern is Unchanged.UNCHANGED else TRAFFIC if pattern is None else pattern_code(pattern)
         with self._lock:
             self._clock.sync()
             known = self._host_signals[lane - 1]
@@ -268,12 +292,16 @@ class Port:
                 known.present if present is None else present,
                 known.loss_db if loss_db is None else loss_db,
                 known.inverted if inverted is None else inverted,
+                known.content if content is None else content,
             )
             if self.occupant is not None:
                 self._apply_host_signal(self.occupant, lane)
 
     def host_lane(self, lane: int) -> HostLane:
-        """What the module drives into host lane `lane` (1-based); off without a module or such a lane."""
+        """What the module drives into host lane `lane` (1-based); off without a module or such a lane.
+
+        Its `content` is that of a test pattern where it equals `pattern_code` of the pattern's name.
+        """
         with self._lock:
             self._clock.sync()
             bank, index = divmod(lane - 1, 8)

@@ -23,7 +23,7 @@ class Engine(Enum):
     CHECKER = "Checker"
 
 
-_ON_THE_LINE = {Engine.GENERATOR: "PostFEC", Engine.CHECKER: "PreFEC"}
+ON_THE_LINE = {Engine.GENERATOR: "PostFEC", Engine.CHECKER: "PreFEC"}
 """Where an engine sits that knows no FEC."""
 _MOVED = {Engine.GENERATOR: "PreFECEnable", Engine.CHECKER: "PostFECEnable"}
 """The control that moves it to the other side of the FEC."""
@@ -57,7 +57,7 @@ class PatternControls:
         self._engine = engine
         prefix = f"{side.value}Side{engine.value}"
         says = profile.registers.get
-        place = f"PRBS{engine.value}{side.value}Side{_ON_THE_LINE[engine]}Supported"
+        place = f"PRBS{engine.value}{side.value}Side{ON_THE_LINE[engine]}Supported"
         self._patterns = int(says(f"{prefix}SupportedPatterns", 0)) if says(place, 0) else 0
         self._lane_enable = bool(says(f"{prefix}PerLaneEnableSupported", 0))
         self._lane_pattern = bool(says(f"{prefix}PerLanePatternSupported", 0))

@@ -14,6 +14,7 @@ from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import Application, lanes_of
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
+from cmis_emu.module.diagnostics_reader import read_diagnostics
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.profile_image import advertised_applications, image_of
@@ -47,6 +48,7 @@ _KEYS = (
     "latency_ns",
     "plant",
     "vdm",
+    "diagnostics",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
@@ -125,6 +127,8 @@ def read_profile(source: Located) -> Profile:
     vdm = read_vdm(source, regmap, product, None if vdm_pages is None else bool(vdm_pages))
     if vdm is not None:
         codes |= vdm.codes()
+    if given_codes.get("DiagnosticPagesSupported", 1):
+        codes |= read_diagnostics(source, regmap, flat=product.flat)
     codes |= given_codes
 
     def advertised(name: str) -> int:
