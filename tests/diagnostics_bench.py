@@ -114,12 +114,15 @@ class Signals:
     def set_ratio(self, side: Side, lane: int, ratio: float) -> None:
         """The bit error ratio from now on, until set again."""
         now = self.clock.now_ns
-        self._past[side, lane] = now, self.measured(side, lane, now)
+        self._past[side, lane] = now, self._integral(side, lane, now)
         self._ratio[side, lane] = ratio
         self.settle()
 
     def measured(self, side: Side, lane: int, now_ns: int) -> float:
         assert (side, lane) in self.watched
+        return self._integral(side, lane, now_ns)
+
+    def _integral(self, side: Side, lane: int, now_ns: int) -> float:
         began, before = self._past.get((side, lane), (0, 0.0))
         assert began <= now_ns <= self.clock.now_ns
         return before + self._ratio.get((side, lane), 0.0) * (now_ns - began) / NS_PER_S
