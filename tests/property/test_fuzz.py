@@ -19,11 +19,50 @@ from cmis_emu.resources import maps_root
 A = 0x50
 DR4 = "qsfpdd-400g-dr4"
 VDM_PAGES = {0x20, 0x21, 0x24, 0x25, 0x28, 0x29, 0x2C, 0x2D, 0x2F}  # of two groups
-PAGES = {0, 1, 2, 0x10, 0x11, *VDM_PAGES}
-HOT = (3, 8, 9, 26, 31, 118, 126, 127, 128, 130, 132, 134, 138, 143, 144, 145, 153, 178, 179, 180, 213, 235, 255)
+PAGES = {0, 1, 2, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES}
+HOT = (
+    
+    3,
+    8,
+    9,
+    26,
+    31,
+    118,
+    126,
+    127,
+    128,
+    130,
+    132,
+    134,
+    138,
+    143,
+    144,
+    145,
+    152,
+    153,
+    160,
+    168,
+    177,
+    178,
+    179,
+    180,
+    181,
+    182,
+    183,
+    213,
+    235,
+    255,
+,
+    ,
+)
 DPSM_CODES = range(1, 8)
 MSM_CODES = range(1, 6)
-FLAG_BLOCKS = ((-1, 8, 13, -1, 31), (0x11, 134, 153, 0x10, 213), (0x2C, 128, 255, 0x2D, 128))
+FLAG_BLOCKS = (
+    (-1, 8, 13, -1, 31),
+    (0x11, 134, 153, 0x10, 213),
+    (0x14, 132, 139, 0x13, 206),
+    (0x2C, 128, 255, 0x2D, 128),
+)
 """FLG-05: page, first, last, page and first of masks."""
 FIRST_OF = {0x21: 0x20, 0x25: 0x24, 0x29: 0x28}  # pages of further groups, and those whose file describes them
 MONITORS = range(14, 26)
@@ -62,7 +101,7 @@ def step(emu: Emulator, dice: Dice) -> None:
                 if register <= 26 < register + len(data) and dice.chance(90):  # no software reset this time
                     data = bytes(value & ~0x08 for value in data)
                 if register == 126 and dice.chance(80):
-                    data = bytes([0, sorted(PAGES)[dice.below(5)]])
+                    data = bytes([0, sorted(PAGES)[dice.below(7)]])
                 messages.append(Message(address, 0, bytes([register]) + data))
         with contextlib.suppress(BusError):
             bus.transfer(messages)
@@ -164,7 +203,7 @@ def check(emu: Emulator) -> None:
     )
     assert emu.ports["1"].pins.IntL is not unmasked
     assert lower[3] & 1 == (not unmasked)
-    assert lower[4] == int(any(upper[0x11][134:154])) | any(upper[0x2C][128:]) << 3
+    assert lower[4] == int(any(upper[0x11][134:154])) | any(upper[0x14][132:140]) << 2 | any(upper[0x2C][128:]) << 3
     # data paths
     states = [upper[0x11][128 + lane // 2] >> 4 * (lane % 2) & 15 for lane in range(8)]
     active = upper[0x11][206:214]
@@ -184,6 +223,10 @@ def check(emu: Emulator) -> None:
     assert status <= {0, 1, 2, 3, 4, 5, 6, 7, 12}
     if lower[3] >> 1 & 7 in (1, 2):
         assert set(states) == {1}
+    # loopbacks: never both of a side on a lane
+    media_out, media_in, host_out, host_in = upper[0x13][180:184]
+    assert not media_out & media_in
+    assert not host_out & host_in
     # triggers store nothing; lanes that do not exist have no outputs
     assert upper[0x10][143] == upper[0x10][144] == upper[0x10][178] == upper[0x10][179] == 0
     assert upper[0x11][133] & 0xF0 == 0
@@ -218,7 +261,7 @@ def live(page: int) -> list[tuple[int, int]]:
         (row["at"] & 127, 2 * row.get("lanes", 1))
         for row in rows
         if row.get("volatile") and row["type"] in ("u16", "s16")
-    ]
+    ] + [(row["at"] & 127, row["size"]) for row in rows if row.get("volatile") and row["type"] == "bytes"]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ GOLDEN_01H = {
 DIFFERENT = {
     (0x00, 200): (0x80, 0xA0, "class 6: the emulated laser and DSP draw up to 12 W, over the 10 W of class 5"),
     (0x00, 201): (0x28, 0x30, "12 W, as the class"),
-    (0x01, 142): (0x24, 0x44, "VDM is there and the diagnostics pages are not yet, so the one is advertised"),
+    (0x01, 142): (0x24, 0x64, "VDM is there as well"),
     (0x01, 144): (0x77, 0x57, "deinitialisation takes 150 ms here, below 500 ms"),
     (0x01, 155): (0x2F, 0x2E, "polarity flip of the Tx input is not modelled yet, so it is not advertised"),
     (0x01, 156): (0x07, 0x06, "nor is polarity flip of the Rx output"),

@@ -388,6 +388,8 @@ def test_only_advertised_pages_exist(load: Load, name: str) -> None:
     if host.byte(0x01, 142) >> 6 & 1:
         groups = (host.byte(0x2F, 128) & 3) + 1
         offered |= {0x2C, 0x2D, 0x2F, *(first + n for first in (0x20, 0x24, 0x28) for n in range(groups))}
+    if host.byte(0x01, 142) >> 5 & 1:
+        offered |= {0x13, 0x14}
     for page in range(256):
         for bank in (0, 1, 2):
             banked = bank == 0 or page < 0x10 or (page in offered and bank in banks(host))

@@ -198,7 +198,7 @@ def test_identity_of_the_two_bank_module(module: Open) -> None:
     host = module("osfpxd-1600g-2xdr8")
     check(host, 0, {0: 0x21, 1: 0x53, 85: 0x02})
     check(host, 0, {128: 0x21, 200: 0xE0, 201: 0x80, 203: 0x28, 210: 0x00, 212: 0x04})
-    check(host, 1, {132: 0x05, 138: 0x66, 139: 0x6C, 142: 0x45, 156: 0x87})
+    check(host, 1, {132: 0x05, 138: 0x66, 139: 0x6C, 142: 0x65, 156: 0x87})
     rows = descriptors(host)
     assert rows[:4] == ["51 56 88 01", "52 56 88 01", "4F 1C 44 11", "50 1C 44 11"]
     assert rows[4:] == ["4B 14 11 FF", "4C 14 11 FF"]
@@ -259,10 +259,10 @@ def test_pending_initialisation_came_with_5_0(name: str, pending: int) -> None:
 # -- against real modules ---------------------------------------------------------------------------------------
 
 COMPARED = ((-1, 0, 2), (-1, 85, 117), (0x00, 128, 128), (0x00, 200, 212), (0x01, 132, 190), (0x01, 223, 250))
-COMPARED += ((0x10, 153, 174), (0x11, 240, 255))  # settings and lane mapping
+COMPARED += ((0x10, 153, 174), (0x11, 240, 255), (0x13, 128, 142))  # settings, lane mapping, diagnostics
 """Page (-1: lower), first and last byte: what a product is, without its maker's names and numbers."""
 
-NO_DIAGNOSTICS = "page 03h and diagnostics are not there yet, so they are not advertised; VDM is where it fits"
+NO_PAGE_03H = "page 03h is not there; VDM and diagnostics are where they fit"
 NO_CDB = "no command messaging yet, so it is not advertised"
 END = "unused rows are marked FFh here (APP-01); many modules leave zeros"
 EQUALISER = "no fixed equaliser targets and no recall buffers: the adaptive equaliser does the work"
@@ -285,7 +285,7 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             ),
             END: ((-1, 114), *UNUSED),
             "2 km, as ID-02 says": ((1, 132),),
-            NO_DIAGNOSTICS: ((1, 142),),
+            NO_PAGE_03H: ((1, 142),),
             NO_WAIT: ((1, 143),),
             "deinitialisation below 100 ms, so that ModuleLowPwr is reached in time (MSM-12)": ((1, 144),),
             "and the power-down bound leaves room for it": ((1, 167),),
@@ -301,7 +301,7 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
         {
             END: (*((-1, at) for at in (98, 102, 106, 110, 114)), *UNUSED),
             "tolerance over the whole grid, as FR4 (ID-03)": ((1, 140), (1, 141)),
-            NO_DIAGNOSTICS: ((1, 142),),
+            NO_PAGE_03H: ((1, 142),),
             NO_WAIT: ((1, 143),),
             "Aux1 and Aux2 instead of Aux3, one clock for all lanes": ((1, 145), (1, 159)),
             "3.14 V, as most; Tx disable is not fast here": ((1, 150), (1, 151)),
@@ -320,7 +320,7 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
                 *((1, at) for at in (223, 225, 226, 227, 229, 230)),
             ),
             END: tuple((1, at) for at in (235, 239, 243, 247)),
-            NO_DIAGNOSTICS: ((1, 142),),
+            NO_PAGE_03H: ((1, 142),),
             "no page 15h": ((1, 145),),
             POLARITY: ((1, 155), (1, 156)),
             "staged set 1 is there": ((1, 162),),
@@ -331,7 +331,7 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
         "800g-2xfr4-osfp-fboss",
         {
             "all eight media lanes exist": ((0, 210),),
-            NO_DIAGNOSTICS: ((1, 142),),
+            NO_PAGE_03H: ((1, 142),),
             NO_WAIT: ((1, 143),),
             "eight 100G legs need a clock each": ((1, 145),),
             "from 0 degC": ((1, 147),),
@@ -349,7 +349,7 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
         {
             FAST_BUS: ((-1, 2),),
             END: (*((-1, at) for at in (102, 106, 110, 114)), *UNUSED),
-            NO_DIAGNOSTICS: ((1, 142),),
+            NO_PAGE_03H: ((1, 142),),
             "deinitialisation below 500 ms, so that ModuleLowPwr is reached in time (MSM-12)": ((1, 144),),
             "from 0 degC": ((1, 147),),
             "how the output equaliser works is not known": ((1, 151),),
@@ -365,10 +365,15 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
         "800g-aec-osfp-credo-fboss",
         {
             FAST_BUS: ((-1, 2),),
-            NO_DIAGNOSTICS: ((1, 142),),
+            NO_PAGE_03H: ((1, 142),),
             POLARITY: ((1, 155), (1, 156)),
             NO_CDB: ((1, 163), (1, 164)),
             END: UNUSED[1:],
+            "no gates: no timers of lanes; engines on the line, no reference clock": (
+                (0x13, 129),
+                (0x13, 131),
+                (0x13, 140),
+            ),
         },
     ),
     "qsfpdd-400g-dac": (
@@ -393,6 +398,9 @@ def test_differences_from_real_modules_are_known(module: Open, name: str) -> Non
     for page, first, last in COMPARED:
         if (page, 0) not in real:
             continue
+        host.select(max(page, 0))
+        if host.byte(0, 127) != max(page, 0):
+            continue  # 01h tells whether a page is there
         ours = host.read(max(page, 0), first, last - first + 1)
         for at, value in enumerate(ours, first):
             if value != real[page, 0][at & 127]:
