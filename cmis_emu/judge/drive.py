@@ -194,6 +194,27 @@ def ready(s: Session) -> Iterator[None]:
 
 
 @contextmanager
+def activated(s: Session) -> Iterator[None]:
+    """A module in ModuleReady whose data paths are up; the direct controls are put back at the end."""
+    with ready(s):
+        for bank in range(s.banks):
+            for name in DIRECT:
+                if s.has(name):
+                    s.put(name, 0, bank=bank)
+        limit = bound(s, "MaxDurationDPInit", "MaxDurationDPTxTurnOn", "MaxDurationDPDeinit", "MaxDurationDPTxTurnOff")
+        for bank in range(s.banks):
+            used = [lane for lane, app_sel in enumerate(s.now_all("ACS.AppSelCodeLane", bank), 1) if app_sel]
+            s.poll(lambda used=used, bank=bank: _all_in(s, used, bank), limit)  # type: ignore[misc]
+        yield
+
+
+def _all_in(s: Session, lanes: Sequence[int], bank: int) -> bool:
+    """Are these lanes activated?"""
+    states = s.now_all("DPStateHostLane", bank)
+    return all(states[lane - 1] == ACTIVATED for lane in lanes)
+
+
+@contextmanager
 def _all_banks(s: Session, names: Sequence[str], bank: int = 0) -> Iterator[None]:
     if bank == s.banks:
         yield

@@ -13,7 +13,7 @@ from cmis_emu.judge.checks.states import DEACTIVATED, READY
 from cmis_emu.judge.session import LANES, Session
 from cmis_emu.registers.field import LOWER
 
-CONTROL_PAGES = (0x10,)
+CONTROL_PAGES = (0x10, 0x13, 0x14)
 PARTS = ("AppSelCodeLane", "DataPathIDLane", "ExplicitControlLane")
 SELECTS = ("BankSelect", "PageSelect")
 

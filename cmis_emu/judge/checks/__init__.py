@@ -13,11 +13,27 @@ from cmis_emu.judge.checks import (
     monitors,
     pages,
     paths,
+    patterns,
     power,
     safe,
     states,
     vdm,
 )
 
-MODULES = (access, pages, identity, applications, states, flags, monitors, vdm, cdb, diagnostics, safe, power, paths)
+MODULES = (
+    access,
+    pages,
+    identity,
+    applications,
+    states,
+    flags,
+    monitors,
+    vdm,
+    cdb,
+    diagnostics,
+    patterns,
+    safe,
+    power,
+    paths,
+)
 CHECKS: tuple[Check, ...] = tuple(each for module in MODULES for each in module.CHECKS)
