@@ -113,7 +113,7 @@ def shown(s: Session, bank: int, selector: int) -> dict[str, list[int]]:
     view = s.regmap.pages[data.page].view(selector)
     fields = view.fields if view is not None else ()
     return {
-        field.name: [int(extract(field, block, data.at, lane)) for lane in range(1, field.count + 1)]  # type: ignore[arg-type]
+        field.name: [int(extract(field, block, data.at, lane)) for lane in range(1, field.count + 1)]
         for field in fields
     }
 
@@ -230,8 +230,9 @@ def _gate(s: Session, loop: Loop) -> Iterator[Outcome]:
     moved = [lane for lane, pair in counters(s, loop).items() if pair != result[lane]]
     yield judged(not moved, "DIAG-09", f"result, {loop.where}", f"lanes {moved} go on counting", "the gate's counts")
     for lane, pair in counters(s, loop, GATED).items():
-        yield judged(pair == result[lane], "DIAG-09", f"last gate, lane {lane}, {loop.where}",
-                     f"{pair[0]} errors in {pair[1]} bits", f"{result[lane][0]} errors in {result[lane][1]} bits")  # fmt: skip
+        kept, found = result[lane], f"{pair[0]} errors in {pair[1]} bits"
+        demanded = f"{kept[0]} errors in {kept[1]} bits"
+        yield judged(pair == kept, "DIAG-09", f"last gate, lane {lane}, {loop.where}", found, demanded)
 
 
 CHECKS = (pattern_loop, pattern_gate)
