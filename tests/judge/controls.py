@@ -235,16 +235,23 @@ def VDM(data: dict[str, Any]) -> None:
     }
 
 
-DIAGNOSTICS = registers(DiagnosticPagesSupported=1)
 CDB = registers(CdbInstancesSupported=1)
 vdm = profile("vdm", VDM)
-diagnostics = profile(
-    "diagnostics",
-    DIAGNOSTICS,
-    ("PRBSGeneratorHostSidePreFECSupported", 1),
-    ("HostSideGeneratorSupportedPatterns", 0x0555),
-    ("HostSideInputLoopbackSupported", 1),
-)
+
+
+def diagnostics_with(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    """Edit of the profile's diagnostics; None takes a line away."""
+
+    def edit(data: dict[str, Any]) -> None:
+        data["diagnostics"].update(changes)
+        data["diagnostics"] = {key: value for key, value in data["diagnostics"].items() if value is not None}
+
+    return edit
+
+
+no_media_input = profile("no-media-input", diagnostics_with(loopbacks=["media_output", "host_output", "host_input"]))
+one_side_at_a_time = profile("one-side", diagnostics_with(simultaneous_loopbacks=None))
+all_lanes_at_once = profile("all-lanes", diagnostics_with(loopbacks_per_lane=None))
 cdb = profile("cdb", CDB)
 
 
@@ -255,9 +262,46 @@ def restless(subject: Subject, page: int, at: int, data: bytes) -> bytes:
     return data[:1] + bytes([int(subject.host.timer.now() * 10) & 0xFF]) + data[2:]
 
 
-def knows_selectors(_: Subject, page: int, at: int, data: bytes) -> tuple[int, bytes]:
-    known = (*range(0x07), *range(0x11, 0x16))
-    return (at, bytes([data[0] if data[0] in known else 0])) if page == 0x14 and at == 128 else (at, data)
+def keeps_what_is_written(page: int, first: int, last: int, base: Make = dr4) -> Make:
+    """Bytes that read back as written, whatever the module makes of them."""
+
+    def make(bench: Bench) -> Subject:
+        subject = base(bench)
+        kept: dict[tuple[int, int], Callable[[int], int]] = {}
+
+        def hook(mapped: int, at: int, data: bytes) -> tuple[int, bytes]:
+            for address, value in enumerate(data, at):
+                if mapped == page and first <= address <= last:
+                    kept[page, address] = lambda _, value=value: value  # type: ignore[misc]
+            return at, data
+
+        return replace(subject, host=Meddler(subject.host, values=kept, on_write=hook))
+
+    return make
+
+
+def never_off(at: int, base: Make = dr4) -> Make:
+    """A control that cannot be switched off once it is on."""
+    return writes(
+        lambda _, page, where, data: None if (page, where, data) == (0x13, at, b"\0") else (where, data), base
+    )
+
+
+def results(hook: Callable[[bytes], bytes], base: Make = dr4) -> Make:
+    """What page 14h shows as results, changed."""
+    return reading(lambda _, page, at, data: hook(data) if (page, at) == (0x14, 192) else data, base)
+
+
+def restless_gate(subject: Subject, page: int, at: int, data: bytes) -> bytes:
+    """Counters that go on after the gate."""
+    moved = bytes([int(subject.host.timer.now() * 10) & 0xFE])
+    return moved + data[1:] if (page, at) == (0x14, 192) and any(data) else data
+
+
+def gated_are_others(subject: Subject, page: int, at: int, data: bytes) -> bytes:
+    """The last gate's results are those of another."""
+    shown = subject.inside.get("DiagnosticsSelector")
+    return bytes([data[0] ^ 2]) + data[1:] if (page, at) == (0x14, 192) and shown & 0x10 else data
 
 
 def answering(
@@ -457,7 +501,6 @@ def slow(name: str, code: int = 1) -> Make:
 # -- the tables ------------------------------------------------------------------------------------------------
 
 POSITIVE: dict[str, Make] = {
-    "advertised-pages": diagnostics,
     "flat": flat_image,
     "vdm-descriptors": vdm,
     "vdm-thresholds": vdm,
@@ -468,9 +511,7 @@ POSITIVE: dict[str, Make] = {
     "vdm-hold": vdm,
     "vdm-flags": vdm,
     "vdm-masks": vdm,
-    "diagnostics-capabilities": diagnostics,
-    "loopback-controls": diagnostics,
-    "diagnostics-selector": writes(knows_selectors, diagnostics),
+    "loopback-controls": no_media_input,
     "cdb-advertisement": cdb,
     "cdb-status": cdb,
     "cdb-commands": answering(),
@@ -502,9 +543,9 @@ CONTROLS: dict[str, dict[str, Make]] = {
     # pages
     "required-pages": {"no page 02h": lacks_page(0x02), "page 11h shows 00h": shows_instead(0x11, 0x00)},
     "advertised-pages": {
-        "no page 13h": lacks_page(0x13, diagnostics),
-        "13h shows 00h": shows_instead(0x13, 0x00, diagnostics),
-        "14h shows lower memory": shows_instead(0x14, LOWER, diagnostics),
+        "no page 13h": lacks_page(0x13),
+        "13h shows 00h": shows_instead(0x13, 0x00),
+        "14h shows lower memory": shows_instead(0x14, LOWER),
     },
     "unsupported-pages": {"page 41h is mapped": ghost_page(0x41), "PageSelect shows 7": ghost_page(0x30, 7)},
     "mapping": {
@@ -664,12 +705,51 @@ CONTROLS: dict[str, dict[str, Make]] = {
     },
     "cdb-complete": {"no flag": answering(flag=False)},
     "diagnostics-capabilities": {
-        "no pattern": back_door(("HostSideGeneratorSupportedPatterns", 0), base=diagnostics),
+        "no pattern": back_door(("HostSideGeneratorSupportedPatterns", 0)),
     },
     "loopback-controls": {
-        "on, though not advertised": back_door(("MediaSideInputLoopbackEnable", 1, 1), base=diagnostics)
+        "on, though not advertised": back_door(
+            ("MediaSideInputLoopbackSupported", 0), ("MediaSideInputLoopbackEnable", 1, 1)
+        )
     },
-    "diagnostics-selector": {"takes any selector": diagnostics},
+    "diagnostics-selector": {
+        "takes any selector": keeps_what_is_written(0x14, 128, 128),
+        "knows none": deaf(0x14, 128, 128),
+        "shows something for an unknown one": results(lambda data: data[:-1] + b"\1"),
+    },
+    "loopback-switching": {
+        "nothing can be switched on": deaf(0x13, 180, 183),
+        "never off": never_off(181),
+        "reads back nothing": reads(0x13, 183, 0),
+        "takes what is not advertised": keeps_what_is_written(0x13, 180, 183, no_media_input),
+        "both of a side on a lane": keeps_what_is_written(0x13, 180, 183),
+        "both sides": keeps_what_is_written(0x13, 180, 183, one_side_at_a_time),
+        "one lane alone": keeps_what_is_written(0x13, 180, 183, all_lanes_at_once),
+    },
+    "diagnostics-masks": {
+        "a mask survives": remembers_over_reset(0x13, 208),
+        "lanes differ": reads(0x13, 210, 0x0F),
+    },
+    "pattern-loop": {
+        "nothing is looped": deaf(0x13, 180, 183),
+        "the generator does not run": deaf(0x13, 144, 144),
+        "locks on anything": reads(0x14, 138, 0),
+        "counts nothing": results(lambda data: bytes(len(data))),
+        "counts once": results(lambda data: b"\0\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0" * 4 if any(data) else data),
+        "never in sync": results(lambda data: bytes(v | (n % 16 == 8) for n, v in enumerate(data))),
+        "does not clear": deaf(0x13, 177, 177),
+        "stays cleared": writes(
+            lambda _, page, at, data: (at, bytes([data[0] | 0x20])) if (page, at) == (0x13, 177) else (at, data)
+        ),
+        "the checker stays on": never_off(160),
+    },
+    "pattern-gate": {
+        "no gate": deaf(0x13, 177, 177),
+        "no flag": reads(0x14, 134, 0),
+        "flagged from the start": reads(0x14, 134, 0xFF),
+        "goes on": reading(restless_gate),
+        "the last gate is another": reading(gated_are_others),
+    },
     # reset and module states
     "software-reset": {
         "ignored": writes(ignores_reset),
