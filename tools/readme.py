@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PATH = ROOT / "README.md"
-SHOWN_PAGES = ("lower", "00h", "01h", "02h", "10h", "11h")
+SHOWN_PAGES = ("lower", "00h", "01h", "02h", "10h", "11h", "13h", "14h")
 
 
 def printed(*command: str) -> list[str]:
