@@ -88,8 +88,10 @@ class Diagnostics:
         self._measuring: list[Spot] = []
         self._gates: list[Gate] = []
         self._generated: dict[Spot, Stream] = {}
+        self._listening = 0
         self._runs = 0
-        self._seen: tuple[bytes, bool] = (b"", False)
+        self._seen: tuple[bytes, bool] = (b"", False)  # controls, and whether the module is ready, as last taken
+        self._at_rest = False  # no engine is on, and none left anything to clear
         self._hook(memory, bank)
 
     def _hook(self, memory: Memory, bank: int) -> None:
@@ -119,18 +121,21 @@ class Diagnostics:
 
     def listening(self) -> int:
         """Host lanes (mask) whose receivers are at work for a test, data path or not (DIAG-17)."""
-        if not self._bench.ready():
-            return 0
-        return mask_of(self._engines[Side.HOST, Engine.CHECKER].enabled()) | self._loopbacks.mask(Loopback.HOST_INPUT)
+        return self._listening
 
     def update(self) -> None:
         """Signals were routed: look at them, at this instant."""
         switched = self._take_controls()
+        self._results.changed()
+        if self._at_rest:
+            if switched:
+                self._bench.settle()
+            return
         if self._run_generators() or switched:
             self._bench.settle()  # by the back door, by a change of state, or by a clock that came or went
         self._run_checkers()
         self._show_flags()
-        self._results.changed()
+        self._at_rest = not any(engine.enabled() for engine in self._engines.values())
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -142,6 +147,7 @@ class Diagnostics:
         self._measuring = []
         self._watching = False
         self._generated = {}
+        self._listening = 0
         self._loopbacks.reset()
         for checker in self._checkers.values():
             checker.look(None)
@@ -158,7 +164,7 @@ class Diagnostics:
         self._bench.settle()
 
     def _take_controls(self) -> bool:
-        """Make loopbacks fit the registers and the state of the module; True when one switched."""
+        """Make loopbacks fit the registers and the state of the module; True when signals must be routed anew."""
         seen = bytes(self._page.data), self._bench.ready()
         if seen == self._seen:
             return False
@@ -168,7 +174,13 @@ class Diagnostics:
         if self._loopbacks.differ(wanted):
             self._bench.changing()
         switched = self._loopbacks.switch(wanted)
+        listening = wanted[Loopback.HOST_INPUT]
+        if seen[1]:
+            listening |= mask_of(self._engines[Side.HOST, Engine.CHECKER].enabled())
+        switched |= listening != self._listening
+        self._listening = listening
         self._seen = bytes(self._page.data), seen[1]
+        self._at_rest = False
         return switched
 
     def _run_generators(self) -> bool:

@@ -40,10 +40,6 @@ class LoopbackControls:
         """The registers are at their defaults."""
         self._on = dict.fromkeys(Loopback, 0)
 
-    def mask(self, kind: Loopback) -> int:
-        """Lanes on which it is on."""
-        return self._on[kind]
-
     def any(self) -> bool:
         """Is one on?"""
         return any(self._on.values())

@@ -47,6 +47,28 @@ class _Start(NamedTuple):
 class PatternChecker:
     """The checker of one lane. `changed` is called when its lock changes by itself."""
 
+    __slots__ = (
+        "_bench",
+        "_bits",
+        "_changed",
+        "_channel",
+        "_clock",
+        "_expected",
+        "_lock_ns",
+        "_lost",
+        "_running",
+        "_seed",
+        "_since",
+        "_wanted",
+        "_window",
+        "_window_from",
+        "lane",
+        "latched",
+        "locked",
+        "shown",
+        "side",
+    )
+
     def __init__(
         self,
         bench: Bench,

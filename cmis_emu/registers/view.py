@@ -169,7 +169,8 @@ def decode_page(
     enums: Mapping[str, Mapping[int, str]] | None = None,
     multiplier: Callable[[Field], int] | None = None,
 ) -> list[Decoded]:
-    """Every element of the 128 bytes of a page, in the order of the map.
+    """Every element of the 128 bytes of a page, in the order of the map; then what its selector, which is the
+    first field of a page with views, shows now.
 
     `multiplier` is that of a `View` of the same module; without it values come with the map's scale alone.
     """
@@ -177,14 +178,17 @@ def decode_page(
         raise InputError(f"{len(data)} bytes", f"{PAGE_BYTES} bytes", field=f"page {page.name}")
     first = 0 if page.number == LOWER else PAGE_BYTES
     rows = []
-    for field in page.fields:
+    view = page.view(data[page.fields[0].at - first]) if page.views else None
+    shown = [(field, view.first_lane - 1) for field in view.fields] if view is not None else []
+    for field, lanes_before in [*((field, 0) for field in page.fields), *shown]:
         for lane in range(1, field.count + 1):
             raw = extract(field, data, first, lane)
             value = decode(field, raw)
             if field.scaled_by is not None and multiplier is not None and isinstance(value, (int, float)):
                 value *= multiplier(field)
             text = label(field, raw, enums) if enums and isinstance(raw, int) else ""
-            rows.append(Decoded(field.name, lane if field.lanes else None, value, text or show(value, field)))
+            number = lanes_before + lane if field.lanes else None
+            rows.append(Decoded(field.name, number, value, text or show(value, field)))
     return rows
 
 

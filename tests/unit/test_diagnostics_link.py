@@ -310,6 +310,19 @@ def test_the_host_side_works_without_a_data_path(link: Link) -> None:
     assert link.a.states() == [DEACTIVATED] * 8
 
 
+def test_the_back_door_switches_as_a_host_does(link: Link) -> None:
+    link.a.write(0x10, DP_DEINIT, 0xFF)
+    link.wait(3)
+    link.a.send("prbs31q")
+    link.a.port.module.set("HostSideCheckerEnableLane", True, lane=2)
+    link.wait()
+    assert link.a.unlocked(CHECK_LOL) == 0
+    link.a.port.module.set("HostSideInputLoopbackEnable", True, lane=1)
+    link.wait()
+    assert link.a.contents()[:2] == [pattern_code("prbs31q"), TRAFFIC]
+    assert link.a.byte(0x13, HOST_IN) == 0x01
+
+
 @pytest.mark.rule("DIAG-17")
 def test_media_tests_work_from_dp_initialized_on(link: Link) -> None:
     link.a.write(0x10, OUTPUT_DISABLE_TX, MEDIA)
