@@ -427,6 +427,18 @@ def test_pages_decode_for_display() -> None:
         decode_page(MAP.pages[LOWER], b"")
 
 
+def test_a_page_shows_what_its_selector_shows() -> None:
+    block = bytearray(128)
+    block[0] = 0x15  # counters of media lanes 5 to 8, of the last gate
+    block[64 + 8 : 64 + 16] = (12345).to_bytes(8, "little")
+    rows = {(row.name, row.lane): row.value for row in decode_page(MAP.pages[0x14], bytes(block))}
+    assert rows["BitCountMedia", 5] == 12345
+    assert rows["ErrorCountMedia", 8] == 0
+    assert ("ErrorCountHost", 1) not in rows
+    block[0] = 0x77
+    assert {row.name for row in decode_page(MAP.pages[0x14], bytes(block))} == {f.name for f in MAP.pages[0x14].fields}
+
+
 @pytest.mark.rule("DIAG-12", "DIAG-13")
 def test_views_of_the_diagnostics_page() -> None:
     page = MAP.pages[0x14]
