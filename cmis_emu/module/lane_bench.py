@@ -78,7 +78,9 @@ class LaneBench:
         if carrier is not None and carrier.media_lanes:
             return media * len(carrier.media_lanes) / len(carrier.host_lanes)
         application = self._profile.default_application
-        return media if application is None else media * application.media_lanes / application.host_lanes
+        if application is None or not application.media_lanes:
+            return media
+        return media * application.media_lanes / max(1, application.host_lanes)
 
     def snr_db(self, side: Side, lane: int, now_ns: int) -> float:
         """eSNR at the input of the lane, with the latent noise of its readings; 0 while not locked (DIAG-14)."""
