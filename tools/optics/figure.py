@@ -67,7 +67,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One coordinate system; `marks` are horizontal lines with their label."""
+    """One coordinate system; `marks` are horizontal lines, with their label at the left unless `marks_right`."""
 
     x: Axis
     y: Axis
@@ -75,6 +75,7 @@ class Panel:
     marks: tuple[tuple[float, str], ...] = ()
     legend: str = "best"
     title: str = ""
+    marks_right: bool = False
 
 
 @dataclass(frozen=True, slots=True)

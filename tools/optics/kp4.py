@@ -57,7 +57,7 @@ KP4 = Figure(
                     "codeword error ratio",
                     lambda p: codeword_error_ratio([p]),
                     _of_bers("2.14e-34", "1.36e-18", "5.39e-14", "8.15e-13", "2.14e-11", "2.79e-8", "1.53e-4"),
-                    note=(-52, 5),
+                    note=None,
                 ),
                 Curve(
                     "post-FEC BER",
@@ -95,8 +95,8 @@ KP4 = Figure(
             title="bursts",
         ),
         Panel(
-            Axis("wrong symbols in a codeword", "", 0, 16),
-            Axis("codewords a second, 400G", "", 1e-5, 1e10, log=True),
+            Axis("wrong symbols in a codeword", "", 0, 12),
+            Axis("codewords a second, 400G", "", 1e-1, 1e9, log=True),
             (
                 Curve(
                     "at a BER of 2.4e-4",
@@ -110,7 +110,7 @@ KP4 = Figure(
                     _ROUNDED,
                     relative=True,
                     whole=True,
-                    note=(6, 4),
+                    note=(2, 7),
                 ),
             ),
             legend="lower left",
@@ -120,11 +120,17 @@ KP4 = Figure(
             Axis("pre-FEC BER of one bad lane", "", 1e-5, 3e-3, log=True),
             Axis("codeword error ratio", "", 1e-30, 1e3, log=True),
             (
-                Curve("alone, as 100G breakout", lambda p: codeword_error_ratio([p]), points((1e-3, "1.5e-4"))),
+                Curve(
+                    "alone, as 100G breakout",
+                    lambda p: codeword_error_ratio([p]),
+                    points((1e-3, "1.5e-4")),
+                    note=(7, -9),
+                ),
                 Curve(
                     "one of four lanes of 400G",
                     lambda p: codeword_error_ratio([1e-8, 1e-8, 1e-8, p]),
                     points((1e-3, "7.9e-13")),
+                    note=(7, -9),
                 ),
             ),
             legend="lower right",

@@ -174,7 +174,7 @@ TEMPERATURES = Figure(
         ),
         Panel(
             Axis("time since the fans slowed", "s", 0, 700),
-            Axis(_CASE, "°C", 55, 105),
+            Axis(_CASE, "°C", 45, 105),
             tuple(
                 Curve(f"airflow {v:g} of nominal", partial(_fan_failure_c, v), known, _SECOND_K, note=None)
                 for v, known in (
@@ -200,6 +200,7 @@ TEMPERATURES = Figure(
             ((85.0, "shutdown"),),
             "upper right",
             "at rest",
+            marks_right=True,
         ),
         Panel(
             Axis("inlet temperature", "°C", 0, 70),
