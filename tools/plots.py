@@ -2,6 +2,7 @@
 
 Drawing needs matplotlib (pip install ".[docs]"). --check needs nothing: it works out every published point,
 prints it beside the model's value, and says whether docs/optics is of today's model; 1 when anything misses.
+Ends with 3 where drawing is asked for and matplotlib is absent.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import hashlib
 import math
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,10 +52,15 @@ def digest(figure: Figure) -> str:
 
 
 def _seen(axis: Axis, y: float) -> str:
-    """A value in thousandths of its axis: what is less differs from one machine to the next."""
+    """A value in thousandths of its axis, as what is less differs from one machine to the next; "none": no light."""
+    if axis.log and y <= 0:
+        return "none"
     if axis.log:
-        return "none" if y <= 0 else str(round(1000 * math.log(y / axis.low) / math.log(axis.high / axis.low)))
-    return str(round(1000 * (y - axis.low) / (axis.high - axis.low)))
+        share = math.log(y / axis.low) / math.log(axis.high / axis.low)
+    else:
+        share = (y - axis.low) / (axis.high - axis.low)
+    # Outside is outside. The shift: round numbers lie on no border between two thousandths.
+    return str(math.floor(1000 * min(max(share, -0.001), 1.001) + 1 / math.pi))
 
 
 # -- the points -------------------------------------------------------------------------------------------
@@ -87,8 +94,10 @@ def row(figure: Figure, panel: Panel, curve: Curve, point: Point) -> tuple[str, 
 def readme(figures: Sequence[Figure]) -> str:
     """docs/optics/README.md."""
     lines = [INTRODUCTION]
-    lines += [f"- [{f.name}.svg]({f.name}.svg): {f.title} (section {f.section})" for f in figures]
-    lines += ["", "## Published points", "", "| picture | curve | at | published | model | within |"]
+    for figure in figures:
+        lines += [f"## {figure.title}", "", f"Section {figure.section} of the sheet.", ""]
+        lines += [f"![{figure.name}]({figure.name}.svg)", ""]
+    lines += ["## Published points", "", "| picture | curve | at | published | model | within |"]
     lines.append("|---|---|---|---|---|---|")
     lines += [f"| {' | '.join(row(*found)[:6])} |" for found in every_point(figures)]
     return "\n".join(lines) + "\n"
@@ -129,10 +138,12 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         xs = abscissae(panel, curve)
         # Light that is not there has no logarithm.
         ys = [y if y > 0 or not panel.y.log else math.nan for y in map(curve.law, xs)]
-        axes.plot(xs, ys, color=colour, linewidth=1.6, label=curve.label, drawstyle="default", zorder=2)
+        style = "steps-mid" if curve.whole else "default"
+        axes.plot(xs, ys, color=colour, linewidth=1.6, label=curve.label, drawstyle=style, zorder=2)
         seen = [p for p in curve.points if panel.x.low <= p.x <= panel.x.high and panel.y.low <= p.y <= panel.y.high]
-        axes.plot([p.x for p in seen], [p.y for p in seen], "o", color=colour, markerfacecolor="white", zorder=3)
-        for point in seen if curve.note is not None else ():
+        at = [p.x for p in seen], [p.y for p in seen]
+        rings = axes.plot(*at, "o", color=colour, markerfacecolor="white", clip_on=False, zorder=3)
+        written = [
             axes.annotate(
                 point.published,
                 (point.x, point.y),
@@ -140,11 +151,17 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
                 textcoords="offset points",
                 fontsize=7.5,
                 color="#333333",
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
             )
+            for point in seen
+            if curve.note is not None
+        ]
+        for each in (*rings, *written):
+            each.set_in_layout(False)  # what hangs over an edge must not push the panels apart
     if any(curve.points for curve in panel.curves):
         axes.plot([], [], "o", color="#555555", markerfacecolor="white", label="published")
     for y, label in panel.marks:
-        axes.axhline(y, color="#888888", linewidth=0.9, linestyle="--", label=None, zorder=1)
+        axes.axhline(y, color="#888888", linewidth=0.9, linestyle="--", zorder=1)
         axes.annotate(
             label,
             (0.99 if panel.marks_right else 0.01, y),
@@ -171,14 +188,14 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
 
 def draw(figure: Figure, target: Path) -> None:
     """Write one picture; the ending of `target` says in which format."""
-    import matplotlib as mpl  # noqa: PLC0415  (here, as --check works without)
+    import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     columns = min(2, len(figure.panels))
     rows = -(-len(figure.panels) // columns)
-    settings = {
+    settings: Any = {
         "svg.hashsalt": "cmis-emu",
         "svg.fonttype": "none",  # text stays text: small files, and a change of a label reads as one
         "font.family": "DejaVu Sans",
@@ -186,7 +203,8 @@ def draw(figure: Figure, target: Path) -> None:
         "axes.spines.top": False,
         "axes.spines.right": False,
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a layout that failed: the picture would be unreadable
         drawing, grid = plt.subplots(
             rows,
             columns,
@@ -212,6 +230,11 @@ def main(arguments: Sequence[str] | None = None, figures: Sequence[Figure] = FIG
     options = parser.parse_args(arguments)
     if options.check:
         return check(figures, folder)
+    try:
+        import matplotlib  # noqa: F401, PLC0415  (here, as --check works without)
+    except ImportError:
+        print("found no matplotlib, expected the docs extra: pip install '.[docs]'", file=sys.stderr)
+        return 3
     into, ending = (options.png, "png") if options.png else (folder, "svg")
     into.mkdir(parents=True, exist_ok=True)
     for figure in figures:

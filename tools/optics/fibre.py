@@ -18,7 +18,7 @@ def _dispersion(length_m: float, title: str, x: Axis, y: Axis, published: dict[f
                 f"zero at {zero:g} nm",
                 Path(GLASS["smf"], length_m, zero_nm=zero).dispersion_ps_nm,
                 (published[zero],) if zero in published else (),
-                note=(-30, -2) if zero == 1300 else (7, -4),
+                note=(-25, 6) if zero == 1300 else (5, -12),
             )
             for zero in (1300.0, 1312.0, 1324.0)
         ),
@@ -89,12 +89,12 @@ BUDGETS = Figure(
                     f"{name}: {connectors_db:g} dB + {alpha:g} dB/km",
                     partial(_span_db, glass, connectors_db),
                     points(point),
-                    note=(8, -4),
+                    note=note,
                 )
-                for name, glass, alpha, connectors_db, point in (
-                    ("DR4", "smf-spec", 0.5, 2.75, (0.5, "3.0")),
-                    ("FR4", "smf-spec", 0.5, 3.0, (2, "4.0")),
-                    ("LR4", "smf-lr", 0.43, 2.0, (10, "6.3")),
+                for name, glass, alpha, connectors_db, point, note in (
+                    ("DR4", "smf-spec", 0.5, 2.75, (0.5, "3.0"), (6, -11)),
+                    ("FR4", "smf-spec", 0.5, 3.0, (2, "4.0"), (-20, 4)),
+                    ("LR4", "smf-lr", 0.43, 2.0, (10, "6.3"), (6, -11)),
                 )
             ),
             legend="lower right",

@@ -60,7 +60,7 @@ LASERS = Figure(
     "lasers",
     1,
     "Light over current, and the bias that the power control settles at, of three kinds of laser",
-    _laser("EML", EML_1310, {50: "72.0", 80: "93.1"}, (25, 50, 80))
+    _laser("EML", EML_1310, {50: "72.0", 66.5: "83", 80: "93.1"}, (25, 50, 80))
     + _laser("CW DFB for silicon photonics", CW_DFB_SIPH, {25: "157", 50: "184", 70: "209"}, (25, 50, 70))
     + _laser("VCSEL", VCSEL_850, {25: "6.14"}, (0, 25, 70)),
 )
@@ -72,7 +72,7 @@ COOLER = Figure(
     (
         Panel(
             Axis("case temperature", "°C", -20, 100),
-            Axis("share of the largest current", "%", -40, 120),
+            Axis("share of the largest current", "%", -40, 100),
             (
                 Curve(
                     "cools above 0, heats below",
@@ -102,11 +102,11 @@ AGEING = Figure(
             Axis("time at work", "years", 0, 20),
             Axis("rise of the bias", "%", 0, 40),
             tuple(
-                Curve(f"laser at {laser_c} °C", partial(_aged, laser_c), known, _KELVIN_PERCENT, note=(6, -12))
-                for laser_c, known in (
-                    (70, points((7, "21.1"))),
-                    (50, points((5, "9.3"), (15, "20"))),
-                    (30, ()),
+                Curve(f"laser at {laser_c} °C", partial(_aged, laser_c), known, _KELVIN_PERCENT, note=note)
+                for laser_c, known, note in (
+                    (70, points((7, "21.1")), (-27, 4)),
+                    (50, points((5, "9.3"), (15, "20")), (6, -12)),
+                    (30, (), None),
                 )
             ),
             ((20.0, "end of life"),),
@@ -183,7 +183,7 @@ TEMPERATURES = Figure(
                     (0.5, ()),
                 )
             ),
-            ((85.0, "shutdown"), (75.0, "high warning")),
+            ((85.0, "shutdown"), (80.0, "high alarm"), (75.0, "high warning")),
             "lower right",
             "fan failure",
         ),
@@ -195,11 +195,12 @@ TEMPERATURES = Figure(
                     "inlet at 35 °C",
                     lambda v: _power_up_c(3 * HOUR_S, airflow=v),
                     points((1.0, "56.5"), (0.5, "68.5"), (0.25, "84.4"), (0.1, "108.7")),
+                    note=(8, 7),
                 ),
             ),
             ((85.0, "shutdown"),),
             "upper right",
-            "at rest",
+            "at rest, over the airflow",
             marks_right=True,
         ),
         Panel(
@@ -215,7 +216,7 @@ TEMPERATURES = Figure(
             ),
             ((85.0, "shutdown"),),
             "lower right",
-            "at rest",
+            "at rest, over the inlet's temperature",
         ),
     ),
 )

@@ -25,7 +25,7 @@ def _esnr(loss_db: float) -> float:
 
 
 _LOSSES = (0.5, 3.0, 5.0, 6.0, 6.5, 7.0, 7.5, 8.0, 9.0)
-_LOSS = Axis("loss", "dB", 0, 10)
+_LOSS = Axis("loss", "dB", 0, 11)
 
 
 def _of_losses(*published: str) -> tuple[Point, ...]:
@@ -83,8 +83,8 @@ LOSS = Figure(
             legend="lower right",
         ),
         Panel(
-            Axis("loss", "dB", 6, 9.5),
-            Axis("error ratio", "", 1e-30, 10, log=True),
+            Axis("loss", "dB", 5.5, 9.5),
+            Axis("error ratio", "", 1e-35, 1e3, log=True),
             (
                 Curve(
                     "frame loss ratio, 400G",
@@ -92,7 +92,7 @@ LOSS = Figure(
                     _LOSS_TABLE["flr"],
                     _DEEP,
                     relative=True,
-                    note=None,
+                    note=(-38, 4),
                 ),
                 Curve(
                     "post-FEC BER",
@@ -135,7 +135,7 @@ PENALTIES = Figure(
                     "TDECQ 2 dB",
                     lambda mpi_db: _ber(3.0, mpi=db_to_ratio(mpi_db)),
                     points((-45, "1.3e-7"), (-40, "3.9e-6"), (-37, "5.6e-5"), (-35, "3.2e-4")),
-                    note=(7, -8),
+                    note=(-36, 4),
                 ),
             ),
             ((FEC_LIMIT_BER, "KP4 limit 2.4e-4"),),
@@ -158,20 +158,21 @@ CORNERS = Figure(
     "The worst transmitter and receiver that each standard allows: its loss budget leaves errors below the limit",
     (
         Panel(
-            Axis("loss", "dB", 1, 7),
+            Axis("loss", "dB", 0.5, 8.5),
             Axis("pre-FEC BER", "", 1e-7, 1e-1, log=True),
             tuple(
                 Curve(label, partial(_corner, name), points(*known), note=note)
                 for label, name, known, note in (
-                    ("SR8", "400gbase-sr8", ((1.9, "1.8e-4"),), (-38, 4)),
+                    ("SR8", "400gbase-sr8", ((1.9, "1.8e-4"),), (-38, -4)),
                     ("DR4", "400gbase-dr4", ((3.0, "1.80e-4"), (3.1, "2.40e-4"), (3.2, "3.17e-4")), None),
-                    ("FR4", "400gbase-fr4", ((4.0, "9.7e-5"),), (-38, 6)),
+                    ("FR4", "400gbase-fr4", ((4.0, "9.7e-5"),), (-37, 1)),
                     ("FR1", "100gbase-fr1", ((4.0, "7.0e-5"),), (7, -10)),
                     ("LR4, 10 km", "400g-lr4-10", (), None),
                 )
             ),
             ((FEC_LIMIT_BER, "KP4 limit 2.4e-4"),),
-            "upper left",
+            "lower right",
+            marks_right=True,
         ),
     ),
 )
@@ -196,15 +197,16 @@ RELOCK = Figure(
                     "relock",
                     partial(_relock, 1.0),
                     points((0.1, "9.5"), (0.2, "12.8"), (0.4, "18.3"), (0.6, "21.2"), (1.0, "22.3")),
-                    note=(7, -10),
+                    note=(8, -8),
                 ),
                 Curve("first acquisition", partial(_relock, ACQUISITION.first_factor)),
             ),
             ((ACQUISITION.lock_db, "locks above"), (ACQUISITION.unlock_db, "loses lock below")),
             "lower right",
+            marks_right=True,
         ),
         Panel(
-            Axis("eSNR", "dB", 14, 24),
+            Axis("eSNR", "dB", 14, 25),
             Axis("pre-FEC BER", "", 1e-12, 1e-1, log=True),
             (
                 Curve(
