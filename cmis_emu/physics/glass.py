@@ -88,7 +88,8 @@ def bend_loss_db(radius_mm: float, wavelength_nm: float, turns: float = 1.0) -> 
     """Loss of `turns` full turns of single-mode fibre around `radius_mm`.
 
     Known at 1310 and 1550 nm. Elsewhere the loss in dB is taken as an exponential of the wavelength, which is an
-    engineering choice; outside the bands in which the fibre guides one mode, as at their edge.
+    engineering choice; outside the bands in which the fibre guides one mode, as at their edge. A path of multi-mode
+    glass takes that edge's loss too, for want of a published figure.
     """
     short, long = (scale * math.exp(-radius_mm / fall_mm) for scale, fall_mm in (BEND_1310, BEND_1550))
     if short <= 0.0:
@@ -139,6 +140,8 @@ class Path:
             value: float = getattr(self, field)
             if not 0 <= value < math.inf:
                 raise InputError(str(value), "a number of 0 or more", field=field)
+        if self.zero_nm is not None and not 0 < self.zero_nm < math.inf:
+            raise InputError(str(self.zero_nm), "a wavelength above 0 nm", field="zero_nm")
         for joint in self.joints:
             if not (joint.loss_db >= 0 >= joint.reflectance_db):
                 raise InputError(str(joint), "a loss of 0 dB or more, a reflectance of 0 dB or less", field="joints")

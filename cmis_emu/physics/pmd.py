@@ -200,7 +200,7 @@ _SR8 = Pmd(
     secq_db=4.5,
     spans=(Span("om4", 100, 1.9), Span("om3", 70, 1.8)),
     wavelengths_nm=SR_NM,
-    half_window_nm=10.0,
+    half_window_nm=10.0,  # not in the table: an engineering choice
     extinction_min_db=3.0,
     symbol_rate_bd=26.5625e9,
 )

@@ -162,6 +162,8 @@ def test_fault_table() -> None:
         {"length_m": math.nan},
         {"extra_db": -0.1},
         {"extra_db": math.inf},
+        {"zero_nm": 0.0},
+        {"zero_nm": math.nan},
         {"joints": (Joint(-0.1, -50.0),)},
         {"joints": (Joint(0.1, 3.0),)},
         {"bends": (Bend(0.0),)},
