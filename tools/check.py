@@ -1,4 +1,4 @@
-"""Everything that must be green: lint, format, types, import layers, maps, rules, tests. Run by `make check`."""
+"""All that must be green: lint, format, types, import layers, maps, rules, pictures, tests. Run by `make check`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ STEPS: list[tuple[str, list[str]]] = [
     ("lint", [str(BIN / "ruff"), "check", "."]),
     ("format", [str(BIN / "ruff"), "format", "--check", "."]),
     ("types", [str(BIN / "mypy")]),
+    ("types of tools", [str(BIN / "mypy"), "tools"]),
     ("import layers", [str(BIN / "lint-imports")]),
     ("maps", [sys.executable, "tools/map_report.py"]),
     ("rules", [sys.executable, "tools/rule_report.py"]),
+    ("pictures", [sys.executable, "tools/plots.py", "--check"]),
     ("tests", [sys.executable, "-m", "pytest"]),
 ]
 
