@@ -48,6 +48,9 @@ class DoubleReception:
     def frames_per_s(self, path: PathLanes) -> float:
         return FRAMES_PER_S
 
+    def found_ns(self, lane: int) -> int:
+        return 0
+
     def reach(self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         lanes = resource.media_lanes if isinstance(resource, PathLanes) else (resource,)
         best = max(self._esnr(lane, at_ns, MAX_SIGMA) for lane in lanes)

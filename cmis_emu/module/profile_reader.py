@@ -122,7 +122,8 @@ def read_profile(source: Located) -> Profile:
         codes["NetworkPathApplicationExtension"] = shared  # which bit an AppSel has is not settled
     behaviour = _behaviour(source)
     plant = _record(source, "plant", source.section("plant"), PlantParameters)
-    product = Product(revision, plant, applications, behaviour.monitor_period_ms, bool(given_codes.get("MemoryModel")))
+    flat = bool(given_codes.get("MemoryModel"))
+    product = Product(revision, plant, applications, behaviour.monitor_period_ms, flat, source.file)
     vdm_pages = given_codes.get("VDMPagesSupported")
     vdm = read_vdm(source, regmap, product, None if vdm_pages is None else bool(vdm_pages))
     if vdm is not None:

@@ -55,6 +55,10 @@ class MediaReception:
         """Codewords each second."""
         return frames_per_s(path, self.plant.parameters.receiver)
 
+    def found_ns(self, lane: int) -> int:
+        """When the first adaptation in this activation of its data path is as good as over."""
+        return self.bank.signals.recovery.found_ns(lane)
+
     def reach(self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """Bounds from those of the light, with the noise at its greatest."""
         lanes = resource.media_lanes if isinstance(resource, PathLanes) else (resource,)

@@ -21,6 +21,7 @@ LOS_DEASSERT_NS = NS_PER_MS
 LEAST_WAIT_NS = NS_PER_MS
 KEPT = 1024  # decisions
 SETTLED_DB = 1e-3  # an adaptation that is so near its end has reached it
+FOUND_DB = 0.5  # a first adaptation that is so near its end has found the signal
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class _Lane:
     tau_s: float = 0.0
     trained: bool = False  # it has had lock since power-up
     locked: bool = False
+    found_ns: int = NEVER  # when its first adaptation since its circuits are at work is as good as over
 
 
 class Recovery:
@@ -66,6 +68,14 @@ class Recovery:
         """Media lanes (mask) that have their signal."""
         return sum(1 << (n - 1) for n, lane in self._lanes.items() if lane.locked)
 
+    def began(self, number: int) -> int | None:
+        """When the adaptation of a media lane under way, or come to its end, began; None without a signal."""
+        return self._lanes[number].since_ns if number in self._lanes else None
+
+    def found_ns(self, number: int) -> int:
+        """When the first adaptation of a media lane since its circuits are at work is as good as over, or NEVER."""
+        return self._lanes[number].found_ns if number in self._lanes else NEVER
+
     def has_lock(self, number: int) -> bool:
         """Has the receiver of a media lane its signal?"""
         return number in self._lanes and self._lanes[number].locked
@@ -94,9 +104,14 @@ class Recovery:
             soonest = min(soonest, self._update_los(number, ready, now))
             modulated = self._plant.rx_payload(self._first + number).modulated
             signal = ready and modulated and not self.los >> (number - 1) & 1
-            soonest = min(soonest, self._update_lock(number, lane, signal and bool(powered >> (number - 1) & 1), now))
+            at_work = bool(powered >> (number - 1) & 1)
+            soonest = min(soonest, self._update_lock(number, lane, signal and at_work, now))
             if not ready:
                 lane.trained = False
+            if not at_work:
+                lane.found_ns = NEVER
+            elif lane.locked and lane.found_ns == NEVER:
+                lane.found_ns = max(now, self._nearly_adapted_ns(number, lane, now))
         if self._look is not None:
             self._look.cancel()
             self._look = None
@@ -174,6 +189,14 @@ class Recovery:
         if final.remaining > abs(margin):
             at = min(at, self._when(now, abs(margin), final.rate))
         return at if at == NEVER else max(at, now + LEAST_WAIT_NS)
+
+    def _nearly_adapted_ns(self, number: int, lane: _Lane, now: int) -> int:
+        """When the adaptation under way is within FOUND_DB of its end."""
+        if lane.since_ns is None:
+            return now
+        final_db = self._plant.esnr(self._first + number, now).value
+        seconds = time_to_reach(final_db - FOUND_DB, final_db, self._law.start_db, lane.tau_s)
+        return lane.since_ns + round(seconds * NS_PER_S)
 
     def _when(self, now: int, margin: float, rate: float) -> int:
         """The earliest time at which a drift makes up for `margin`."""

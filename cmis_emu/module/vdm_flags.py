@@ -77,9 +77,13 @@ class VdmFlags:
             bits = _beyond(shown, reading) if active else 0
             self._flags.level(cell, bits, shown.instance.number)
         if active:
-            if channel.accumulator is not None:
-                channel.accumulator.include(reading.current)  # what was looked at is in the statistics
             look = self._next(channel, reading, at)
+            if channel.accumulator is not None:
+                starts = channel.accumulator.starts_ns()
+                if starts <= at:
+                    channel.accumulator.include(reading.current)  # what was looked at is in the statistics
+                else:
+                    look = min(look, starts)
             if look < NEVER:
                 fine = self._grid.fine_ns
                 channel.look_ns = max(-(-look // fine), at // fine + 1) * fine

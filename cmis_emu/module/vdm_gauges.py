@@ -52,6 +52,10 @@ class LaserGauge:
         """Not a ratio of events."""
         return 0.0
 
+    def found_ns(self) -> int:
+        """Lasers need not look for what they measure."""
+        return 0
+
 
 @dataclass(slots=True)
 class AgeGauge:
@@ -77,6 +81,10 @@ class AgeGauge:
     def events_per_s(self) -> float:
         """Not a ratio of events."""
         return 0.0
+
+    def found_ns(self) -> int:
+        """Lasers need not look for what they measure."""
+        return 0
 
 
 @dataclass(slots=True)
@@ -128,6 +136,10 @@ class LaneGauge:
         """Totals are of frames only."""
         return 0.0
 
+    def found_ns(self) -> int:
+        """When the last of the lanes found its signal."""
+        return max(self.reception.found_ns(lane) for lane in self._lanes())
+
 
 @dataclass(slots=True)
 class FrameGauge:
@@ -143,10 +155,13 @@ class FrameGauge:
         inputs = self.watch.inputs
         mine = (p for p in inputs.paths if self.path_id in (-1, p.path_id))
         here = inputs.lanes(self.side)
-        return [p for p in mine if here.issuperset(p.media_lanes if self.side is Side.MEDIA else p.host_lanes or ())]
+        return [p for p in mine if self._lanes(p) and here.issuperset(self._lanes(p))]
+
+    def _lanes(self, path: PathLanes) -> tuple[int, ...]:
+        return path.media_lanes if self.side is Side.MEDIA else path.host_lanes
 
     def active(self) -> bool:
-        """All lanes of the path are at work."""
+        """All lanes of a path are at work."""
         return bool(self._paths())
 
     def value(self, sample: int, at_ns: int) -> float:
@@ -164,6 +179,10 @@ class FrameGauge:
     def events_per_s(self) -> float:
         """Frames each second, errored or not."""
         return sum(self.reception.frames_per_s(path) for path in self._paths())
+
+    def found_ns(self) -> int:
+        """When the last of the lanes found its signal."""
+        return max(self.reception.found_ns(lane) for path in self._paths() for lane in self._lanes(path))
 
 
 def gauge_of(

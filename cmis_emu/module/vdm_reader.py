@@ -47,6 +47,11 @@ class Product:
     applications: tuple[Application, ...]
     monitor_period_ms: float
     flat: bool = False
+    file: str = ""
+
+    def knows(self, observable: Observable) -> bool:
+        """Is the observable of the product's revision?"""
+        return observable.since <= self.revision
 
     def lanes(self, observable: Observable) -> int:
         """How many lanes of a bank the observable can be of."""
@@ -115,6 +120,9 @@ def _group(section: Located, rows: Any, index: int, known: Mapping[str, Observab
             continue
         for observable in _observed(row, known, product):
             scope, resources = _resources(row, observable, product)
+            if not product.knows(observable):  # of the product below, of a later revision
+                place += len(resources)
+                continue
             codes = _thresholds(row, observable)
             number = sets.setdefault(codes, len(sets))
             if number >= SETS:
@@ -140,7 +148,7 @@ def _observed(row: Located, known: Mapping[str, Observable], product: Product) -
             near = get_close_matches(str(name), known, 1, 0.4)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise row.error("observable", name, f"an observable such as esnr_media{hint}")
-        if found.since > product.revision:
+        if not product.knows(found) and row.file == product.file:
             expected = f"revision {_dotted(found.since)} or later, or another observable (VDM-10)"
             raise row.error("observable", f"{name} at revision {_dotted(product.revision)}", expected)
         if found.measure in COOLED and product.plant.tec is None:

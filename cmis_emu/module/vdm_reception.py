@@ -43,7 +43,8 @@ class Reception(Protocol):
     Asked only for lanes and data paths at work, and for instants from the last change of inputs on.
     `sample` chooses the lane's latent noise. `reach` bounds what any sample from `at_ns` on, within
     `horizon_ns`, can show while no input changes; `resource` is a lane for ESNR, LTP and BER, and a
-    data path for FERC and SEW_MAX.
+    data path for FERC and SEW_MAX. `found_ns`: when the lane first had
+    its signal, adaptation included, or NEVER.
     """
 
     def esnr_db(self, lane: int, sample: int, at_ns: int) -> float: ...
@@ -52,6 +53,7 @@ class Reception(Protocol):
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float: ...
     def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float: ...
     def frames_per_s(self, path: PathLanes) -> float: ...
+    def found_ns(self, lane: int) -> int: ...
     def reach(
         self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int
     ) -> tuple[float, float]: ...
@@ -65,6 +67,7 @@ class BankInputs(NamedTuple):
     host: frozenset[int] = frozenset()
     paths: tuple[PathLanes, ...] = ()
     host_loss_db: tuple[float | None, ...] = ()  # of all host lanes; None for a signal that cannot be used
+    adaptations: tuple[tuple[int | None, int], ...] = ()  # of all media lanes: began, first one over
 
     def lanes(self, side: Side) -> frozenset[int]:
         """The lanes of a side that are at work."""
@@ -89,7 +92,9 @@ class BankWatch:
         host = frozenset(n for p in operating for n in p.host_lanes)
         media = frozenset(n for p in bank.carriers() if p.state in OPERATING for n in p.media_lanes)
         paths = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in operating)
-        return BankInputs(True, media, host, paths, loss_db)
+        recovery = bank.signals.recovery
+        adaptations = tuple((recovery.began(n), recovery.found_ns(n)) for n in LANES)
+        return BankInputs(True, media, host, paths, loss_db, adaptations)
 
 
 @dataclass(slots=True)
@@ -135,6 +140,10 @@ class HostReception:
     def frames_per_s(self, path: PathLanes) -> float:
         """Codewords each second."""
         return frames_per_s(path, self.receiver)
+
+    def found_ns(self, lane: int) -> int:
+        """Always there: what a host drives before it is usable counts as errors."""
+        return 0
 
     def reach(self, measure: Measure, resource: int | PathLanes, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """The channel stays as it is: only noise moves."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from cmis_emu.clock import NS_PER_S
+from cmis_emu.clock import NEVER, NS_PER_S
 
 ONE_BY_ONE = 8
 PER_DOUBLING = 4
@@ -21,12 +21,15 @@ class Gauge(Protocol):
     """One measured quantity of one lane, data path or module, in the unit of its observable.
 
     Asked for times from the last change of inputs on; `sample` is the number of the monitors' sample held then.
+    `found_ns`: since when there is something to measure at all, NEVER for not yet: how a receiver looks for its
+    first signal does not belong in statistics.
     """
 
     def active(self) -> bool: ...
     def value(self, sample: int, at_ns: int) -> float: ...
     def reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]: ...
     def events_per_s(self) -> float: ...
+    def found_ns(self) -> int: ...
 
 
 class Reading(NamedTuple):
@@ -108,8 +111,13 @@ class Accumulator:
 
     def open(self, now_ns: int) -> None:
         """A new segment begins, if there is something to measure."""
-        self._start_ns = now_ns if self._gauge.active() else None
         self._chosen = 0
+        self._start_ns = None
+        if self._gauge.active():
+            found_ns = self._gauge.found_ns()
+            # The first fine interval to count is the first that passes as a whole with the signal there.
+            if found_ns < NEVER:
+                self._start_ns = max(now_ns, found_ns + self._grid.fine_ns if found_ns else 0)
 
     def close(self, now_ns: int) -> None:
         """Inputs change at this instant: count what was until now."""
@@ -141,6 +149,10 @@ class Accumulator:
             self._span_ns += held_ns
             self._last_ns = until_ns
 
+    def starts_ns(self) -> int:
+        """Since when, or from when on, samples count; NEVER when that is not known."""
+        return NEVER if self._start_ns is None else self._start_ns
+
     def include(self, value: float) -> None:
         """A sample that minimum and maximum must not miss, chosen or not."""
         self._low = min(self._low, value) if self._seen else value
@@ -148,13 +160,16 @@ class Accumulator:
         self._seen = True
 
     def reading(self, sample: int, at_ns: int) -> Reading:
-        """Everything as of the sample held at `at_ns`; all 0 while there is nothing to measure."""
-        if self._start_ns is None:
+        """Everything as of the sample held at `at_ns`; all 0 while nothing is at work."""
+        if not self._gauge.active():
             return NOTHING
-        self._count(at_ns)
         current = self._gauge.value(sample, at_ns)
-        low = min(self._low, current) if self._seen else current
-        high = max(self._high, current) if self._seen else current
+        counting = self._start_ns is not None and at_ns >= self._start_ns
+        if counting:
+            self._count(at_ns)
+        low, high = (self._low, self._high) if self._seen else (current, current)
+        if counting:
+            low, high = min(low, current), max(high, current)
         area, events, span = self._area, self._events, self._span_ns
         if self._chosen:
             held_ns = at_ns - self._last_ns

@@ -380,6 +380,7 @@ def test_pending_is_there_with_the_success_and_until_deinit_is_cleared(emu: Emul
 def test_revision_4_0_has_no_pending_bits_and_no_output_status(variant: Variant) -> None:
     def edit(profile: dict[str, Any]) -> None:
         profile["revision"] = "4.0"
+        del profile["vdm"]  # has observables that came later
 
     emu = variant(edit)
     host = Host(emu.smbus(1))

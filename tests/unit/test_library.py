@@ -241,10 +241,13 @@ def test_no_flag_of_a_module_at_rest_stays(name: str, seed: int) -> None:
         host.read(0, 8, 6)
         for bank in banks(host):
             host.read(0x11, 134, 20, bank)
+            host.read(0x2C, 128, 128, bank)
         emu.clock.advance(600)
         assert host.read(0, 8, 6) == bytes(6)
         for bank in banks(host):
             assert host.read(0x11, 134, 20, bank) == bytes(20), bank
+            if emu.ports["1"].module.profile.vdm is not None:
+                assert host.read(0x2C, 128, 128, bank) == bytes(128), bank
         assert host.read(0, 4, 4) == bytes(4)
         assert emu.ports["1"].pins.IntL
         assert host.byte(0, 3) == 0x07

@@ -16,7 +16,7 @@ from cmis_emu.resources import maps_root
 A = 0x50
 Variant = Callable[..., Emulator]
 
-VDM_PAGES = {0x20, 0x21, 0x24, 0x25, 0x28, 0x29, 0x2C, 0x2D, 0x2F}  # of two groups
+VDM_PAGES = {0x20, 0x21, 0x22, 0x24, 0x25, 0x26, 0x28, 0x29, 0x2A, 0x2C, 0x2D, 0x2F}  # of three groups
 DR4_PAGES = {0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES}
 
 
@@ -71,7 +71,7 @@ def test_page_select_chooses_the_upper_half(bus: VirtualSMBus) -> None:
     for page in sorted(DR4_PAGES):
         assert select(bus, page) == [0, page]
         halves[page] = read(bus, 128, 128)
-    assert len(set(halves.values())) == len(DR4_PAGES) - 2, "pages 03h, 14h and 2Ch are blank"
+    assert len(set(halves.values())) == len(DR4_PAGES) - 1, "pages 03h and 14h are blank"
     assert halves[0][1:17] == b"CMIS-EMU        "
     lower = read(bus, 0, 3)
     select(bus, 1)
@@ -176,13 +176,13 @@ def test_mapping_belongs_to_the_module(emu: Emulator, bus: VirtualSMBus) -> None
 @pytest.mark.parametrize(
     ("values", "present", "absent"),
     [
-        ({}, DR4_PAGES, {0x04, 0x05, 0x12, 0x15, 0x16, 0x17, 0x1C, 0x22, 0x2E, 0x9F, 0xA0}),
+        ({}, DR4_PAGES, {0x04, 0x05, 0x12, 0x15, 0x16, 0x17, 0x1C, 0x23, 0x2E, 0x9F, 0xA0}),
         ({"VDMPagesSupported": 0}, set(), VDM_PAGES),
         ({"Page03hSupported": 0}, set(), {0x03, 0x04}),
         ({"DiagnosticPagesSupported": 0}, set(), {0x13, 0x14, 0x15}),
         ({"TimingPage15hSupported": 1}, {0x15}, {0x12, 0x16}),
         ({"NetworkPathPagesSupported": 1}, {0x16, 0x17}, {0x18}),
-        ({"VDMPagesSupported": 1}, {0x20, 0x2C, 0x2D, 0x2F}, {0x22, 0x2E, 0x30}),
+        ({"VDMPagesSupported": 1}, {0x20, 0x2C, 0x2D, 0x2F}, {0x23, 0x2E, 0x30}),
         ({"CdbInstancesSupported": 1}, {0x9F}, {0xA0}),
     ],
 )

@@ -29,6 +29,8 @@ def of(revision: str, **registers: Any) -> Callable[[dict[str, Any]], None]:
     def edit(profile: dict[str, Any]) -> None:
         profile["revision"] = revision
         profile["registers"] |= registers
+        if number(revision) < (5, 2):
+            del profile["vdm"]  # it has observables that came with 5.2
 
     return edit
 

@@ -534,19 +534,14 @@ def test_a_product_at_rest_has_plausible_values_and_no_events(name: str) -> None
             found = codes(host, index)
             used = {each.number - 1 - 64 * index for each in group.instances}
             assert not any(code for place, code in enumerate(found) if place not in used)
-        assert any(codes(host, len(plan.groups) - 1)[:8])
+        assert any(codes(host, 0))
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCTS if name != "osfp-800g-aec"])
-def test_prepared_rows_fit_the_reception(name: str, tmp_path: Path) -> None:
-    """The rows that wait in comments are sound: they read, and their statistics hold together."""
-    text = (maps_root() / "modules" / f"{name}.yaml").read_text()
-    whole = re.sub(r"^#( +- (?:- )?\{observable:)", r" \1", text, flags=re.MULTILINE)
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(whole)
+def test_statistics_of_a_product_hold_together(name: str) -> None:
     testbed = {
         "version": 1,
-        "ports": {"1": {"profile": str(path), "bus": 1}},
+        "ports": {"1": {"profile": name, "bus": 1}},
         "fibres": {"l": {"from": "1", "to": "1"}},
     }
     with Emulator.load(testbed, clock=ManualClock(), seed=1) as emu:
