@@ -18,7 +18,7 @@ from cmis_emu.resources import maps_root
 
 A = 0x50
 DR4 = "qsfpdd-400g-dr4"
-VDM_PAGES = {0x20, 0x21, 0x24, 0x25, 0x28, 0x29, 0x2C, 0x2D, 0x2F}  # of two groups
+VDM_PAGES = {0x20, 0x21, 0x22, 0x24, 0x25, 0x26, 0x28, 0x29, 0x2A, 0x2C, 0x2D, 0x2F}  # of three groups
 PAGES = {0, 1, 2, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES}
 HOT = (3, 8, 9, 26, 31, 118, 126, 127, 128, 130, 132, 134, 138, 143, 144, 145, 153, 178, 179, 180, 213, 235, 255)
 HOT += (152, 160, 168, 177, 181, 182, 183)  # engines and loopbacks
@@ -31,7 +31,7 @@ FLAG_BLOCKS = (
     (0x2C, 128, 255, 0x2D, 128),
 )
 """FLG-05: page, first, last, page and first of masks."""
-FIRST_OF = {0x21: 0x20, 0x25: 0x24, 0x29: 0x28}  # pages of further groups, and those whose file describes them
+FIRST_OF = {0x21: 0x20, 0x22: 0x20, 0x25: 0x24, 0x26: 0x24, 0x29: 0x28, 0x2A: 0x28}  # pages of further groups, and those whose file describes them
 MONITORS = range(14, 26)
 
 

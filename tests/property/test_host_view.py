@@ -21,7 +21,8 @@ from cmis_emu.resources import maps_root
 A = 0x50
 DR4 = "qsfpdd-400g-dr4"
 PAGES = {"lower": -1, "00h": 0, "01h": 1, "02h": 2, "10h": 0x10, "11h": 0x11}
-HERE = frozenset(number for number in PAGES.values() if number >= 0)
+# All pages that the product has, also those of which the oracle keeps no contents.
+HERE = frozenset({*PAGES.values(), 0x03, 0x13, 0x14, *range(0x20, 0x2B), 0x2C, 0x2D, 0x2F}) - {-1, 0x23, 0x27}
 WIDTHS = {"bool": 1, "u2": 2, "u3": 3, "u4": 4}
 SIZES = {"u16": 2, "s16": 2, "f16": 2, "u32": 4, "u64": 8}
 WRITE_LIMIT = 8
