@@ -7,7 +7,7 @@ is looked at when something changes, and at the instants at which a drift can re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,6 +60,7 @@ class Recovery:
         self._timers: dict[int, Event] = {}
         self._look: Event | None = None
         self._kept: dict[tuple[int, int, float], Decision] = {}  # of the plant's version
+        self._kept_bounds: dict[tuple[int, int, int, float], tuple[Decision, Decision]] = {}
         self._kept_version = -1
         self._seen: tuple[bool, int, int, int] | None = None
 
@@ -206,11 +207,16 @@ class Recovery:
 
     # -- readings ------------------------------------------------------------------------------------
 
+    def _forget_stale(self, kept: Sized) -> None:
+        """Forget decisions when an input has changed, or `kept` has become too many."""
+        if self._kept_version != self._plant.version or len(kept) > KEPT:
+            self._kept.clear()
+            self._kept_bounds.clear()
+            self._kept_version = self._plant.version
+
     def _settled(self, number: int, at_ns: int, jitter_db: float) -> Decision:
         """What the DSP makes of its light once it has adapted; kept, as several readings ask for the same."""
-        if self._kept_version != self._plant.version or len(self._kept) > KEPT:
-            self._kept.clear()
-            self._kept_version = self._plant.version
+        self._forget_stale(self._kept)
         key = number, at_ns, jitter_db
         kept = self._kept.get(key)
         if kept is None:
@@ -246,5 +252,11 @@ class Recovery:
         lane = self._lanes.get(number)
         if lane is None or lane.since_ns is None:
             return DARK, DARK
-        worst, best = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
+        self._forget_stale(self._kept_bounds)
+        key = number, at_ns, horizon_ns, jitter_db
+        kept = self._kept_bounds.get(key)
+        if kept is None:
+            kept = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
+            self._kept_bounds[key] = kept
+        worst, best = kept
         return self._adapted(lane, worst, at_ns), best

@@ -148,7 +148,7 @@ class Vdm:
         """What is held is stale, and thresholds may be near."""
         for live in self._lives:
             live.due_ns = 0
-        self._alarms.judge()
+        self._alarms.stale()
 
     def reload_thresholds(self) -> None:
         """Thresholds changed by the back door."""

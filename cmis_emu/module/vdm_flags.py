@@ -37,6 +37,7 @@ class VdmFlags:
         self._banks = banks
         self._held_at = held_at
         self._event: Event | None = None
+        self._stale = False  # everything has to be looked at
 
     def reload(self) -> None:
         """The thresholds may have changed: reset, or the back door."""
@@ -47,9 +48,17 @@ class VdmFlags:
 
     def cancel(self) -> None:
         """Forget the next look."""
+        self._stale = False
         if self._event is not None:
             self._event.cancel()
             self._event = None
+
+    def stale(self) -> None:
+        """What is measured has changed: look at everything once this instant's changes are through."""
+        if not self._stale:
+            self.cancel()
+            self._stale = True
+            self._event = self._clock.at(self._clock.now_ns, self._look)
 
     def judge(self, *, due_only: bool = False) -> None:
         """Compare what is shown with the thresholds and schedule the next look."""
@@ -67,7 +76,7 @@ class VdmFlags:
 
     def _look(self) -> None:
         self._event = None
-        self.judge(due_only=True)
+        self.judge(due_only=not self._stale)
 
     def _judge(self, cell: Cell, channel: Channel, sample: int, at: int) -> None:
         channel.look_ns = NEVER
