@@ -21,9 +21,8 @@ from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.clock import Clock, Event, ManualClock, ScaledClock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.links import Fibre
-from cmis_emu.module.module import Module
 from cmis_emu.nvm import NvmFolder
-from cmis_emu.physics.plant import Environment
+from cmis_emu.physics.parameters import Environment
 from cmis_emu.port import Port
 from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
 
@@ -119,11 +118,9 @@ class Emulator:
     def _rewire(self, port: str) -> None:
         """A module came or went: connect the fibres of its port to what is in the cages now."""
         for fibre in self.fibres.values():
-            if port in (fibre.source, fibre.destination):
-                fibre.connect(self._occupant(fibre.source), self._occupant(fibre.destination))
-
-    def _occupant(self, port: str) -> Module | None:
-        return self.ports[port].occupant
+            if port == fibre.source or port in fibre.destinations:
+                far = [None if end is None else self.ports[end].occupant for end in fibre.destinations]
+                fibre.connect(self.ports[fibre.source].occupant, far)
 
     # -- time ----------------------------------------------------------------------------------------
 

@@ -1,89 +1,202 @@
-"""Fibres between ports: which Tx lane shines into which Rx lane, and through how much loss.
+"""Fibres between ports: a cable of a testbed with its strands, and what can be done to it while it runs.
 
-A fibre here is a trunk that joins lane k of one end with lane k of the other, both ways; with both ends at
-one port it is a loop-back. The loss belongs to the whole path, connectors included.
+Which lane shines into which is decided in `physics/cabling.py`; what a strand does to light in
+`physics/fibre.py`. A cable with both ends at one port is a loop-back.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 from cmis_emu.clock import Clock
 from cmis_emu.errors import InputError
 from cmis_emu.module.module import Module
-from cmis_emu.physics.fibre import Strand, nominal_loss_db
+from cmis_emu.physics.cabling import Optics, Strands, breakout, joints, loop, trunk
+from cmis_emu.physics.fibre import Strand
+from cmis_emu.physics.glass import GLASS, JOINTS, Path
 from cmis_emu.physics.light import LinkedLight
 from cmis_emu.testbed import FibrePlan
 
+MULTI_MODE_BELOW_NM = 1000.0
+
+
+class Way(NamedTuple):
+    """One strand of a cable and the lanes (1-based) that it joins. `leg`: 1-based destination of the cable."""
+
+    transmitter: str
+    tx_lane: int
+    receiver: str
+    rx_lane: int
+    leg: int
+    strand: Strand
+
 
 class Fibre:
-    """One cable of a testbed. `loss_db`, `cut` and `restore` act on every lane, both ways."""
+    """One cable of a testbed. What is done to it without a `leg` is done to every strand, both ways.
+
+    name, source: as in the testbed. destinations: ports at the far end, None for a leg that hangs free. ways: its
+    strands. dark: why a leg (1-based) carries no light, as text; empty when all is well.
+    """
 
     def __init__(self, plan: FibrePlan, clock: Clock, lock: threading.RLock) -> None:
         self.name = plan.name
         self.source = plan.source
-        self.destination = plan.destination
+        self.destinations = plan.destinations
+        self.dark: dict[int, str] = {}
+        self.ways: list[Way] = []
+        self._plan = plan
         self._clock = clock
         self._lock = lock
-        self._loss_db = nominal_loss_db(plan.length_m) if plan.loss_db is None else plan.loss_db
-        self._is_cut = False
-        self._paths: list[Strand] = []
+        legs = range(1, len(plan.destinations) + 1)
+        self._fixed_db: dict[int, float | None] = dict.fromkeys(legs, plan.loss_db)
+        self._extra: dict[int, tuple[float, tuple[float, ...]]] = dict.fromkeys(legs, (0.0, ()))
+        self._cut: set[int] = set()
+        self._modules: dict[str, Module | None] = {}
+
+    @property
+    def destination(self) -> str | None:
+        """The port at the far end of the first leg."""
+        return self.destinations[0]
 
     @property
     def loss_db(self) -> float:
-        """Loss of each lane from end to end, in dB."""
-        return self._loss_db
+        """Loss from end to end in dB: of the first strand, when they differ; 0 for a cable that carries no light."""
+        for way in self.ways:
+            return way.strand.loss_db(self._wavelength_nm(way))
+        return self._fixed_db[1] or 0.0
 
     @loss_db.setter
     def loss_db(self, loss_db: float) -> None:
-        if loss_db < 0:
+        self.set_loss(loss_db)
+
+    def set_loss(self, loss_db: float | None, leg: int | None = None) -> None:
+        """Loss of the whole path in dB, connectors included; None: what its parts add up to."""
+        if loss_db is not None and loss_db < 0:
             raise InputError(f"{loss_db} dB", "a loss of 0 dB or more", field="loss_db")
         with self._lock:
             self._clock.sync()
-            self._loss_db = loss_db
-            for path in self._paths:
-                path.loss_db = loss_db
+            for each in self._legs(leg):
+                self._fixed_db[each] = loss_db
+            for way in self._ways(leg):
+                way.strand.fixed_db = loss_db
+
+    def disturb(self, extra_db: float, reflectances_db: tuple[float, ...] = (), leg: int | None = None) -> None:
+        """Dirt or damage: so much more loss in dB, and places that reflect (dB, negative). 0 dB mends it.
+
+        Two dirty connectors are `disturb(1.0, (-20.0, -20.0))` (fault table).
+        """
+        with self._lock:
+            self._clock.sync()
+            for way in self._ways(leg):
+                way.strand.disturb(extra_db, tuple(reflectances_db))
+            for each in self._legs(leg):
+                self._extra[each] = extra_db, tuple(reflectances_db)
 
     @property
     def is_cut(self) -> bool:
-        """True between `cut` and `restore`."""
-        return self._is_cut
+        """True while no leg is whole."""
+        return len(self._cut) == len(self.destinations)
 
-    def cut(self) -> None:
+    def cut(self, leg: int | None = None) -> None:
         """No light passes any more, either way."""
-        self._set_cut(True)
+        self._set_cut(True, leg)
 
-    def restore(self) -> None:
+    def restore(self, leg: int | None = None) -> None:
         """Mend a cut; the loss is what it was."""
-        self._set_cut(False)
+        self._set_cut(False, leg)
 
-    def _set_cut(self, cut: bool) -> None:
+    def _set_cut(self, cut: bool, leg: int | None) -> None:
         with self._lock:
             self._clock.sync()
-            self._is_cut = cut
-            for path in self._paths:
-                path.cut = cut
+            legs = self._legs(leg)
+            self._cut = self._cut | set(legs) if cut else self._cut - set(legs)
+            for way in self._ways(leg):
+                way.strand.cut = cut
 
-    def state(self) -> tuple[float, bool, list[Strand]]:
+    def _legs(self, leg: int | None) -> list[int]:
+        every = list(range(1, len(self.destinations) + 1))
+        if leg is None:
+            return every
+        if leg not in every:
+            raise InputError(f"leg {leg}", f"a leg from 1 to {len(every)}", field=f"fibre {self.name}")
+        return [leg]
+
+    def _ways(self, leg: int | None) -> list[Way]:
+        legs = self._legs(leg)
+        return [way for way in self.ways if way.leg in legs]
+
+    # -- snapshots -----------------------------------------------------------------------------------
+
+    def state(self) -> tuple[object, ...]:
         """What a snapshot keeps."""
-        return self._loss_db, self._is_cut, self._paths
+        return dict(self._fixed_db), dict(self._extra), set(self._cut), self.ways, dict(self.dark), self._modules
 
-    def restore_state(self, state: tuple[float, bool, list[Strand]]) -> None:
+    def restore_state(self, state: tuple[object, ...]) -> None:
         """Go back to a kept state."""
-        self._loss_db, self._is_cut, self._paths = state
+        self._fixed_db, self._extra, self._cut, self.ways, self.dark, self._modules = state  # type: ignore[assignment]
 
-    def connect(self, near: Module | None, far: Module | None) -> None:
-        """Join the modules that sit at the two ends now; an empty end leaves the other dark."""
-        self._paths = []
-        directions = [(near, far)] if near is far else [(near, far), (far, near)]
-        for transmitter, receiver in directions:
-            if receiver is None:
+    # -- wiring --------------------------------------------------------------------------------------
+
+    def connect(self, near: Module | None, fars: list[Module | None]) -> None:
+        """Join the modules that sit at the ends now; an empty end leaves the others dark."""
+        self.ways = []
+        self.dark = {}
+        self._modules = {self.source: near} | {p: m for p, m in zip(self.destinations, fars, strict=True) if p}
+        for module in self._modules.values():
+            if module is not None:
+                for lane in range(1, module.plant.parameters.media_lanes + 1):
+                    module.plant.set_light_source(lane, None)
+        if near is None:
+            return
+        for leg, (port, far, strands) in enumerate(
+            zip(self.destinations, fars, self._strands(near, fars), strict=True)
+        ):
+            if strands.reason is not None:
+                self.dark[leg + 1] = strands.reason
+            if far is None or port is None:
                 continue
-            for lane in range(1, receiver.plant.parameters.media_lanes + 1):
-                if transmitter is None or lane > transmitter.plant.parameters.media_lanes:
-                    receiver.plant.set_light_source(lane, None)
-                    continue
-                path = Strand(self._loss_db)
-                path.cut = self._is_cut
-                self._paths.append(path)
-                receiver.plant.set_light_source(lane, LinkedLight(transmitter.plant.tx_source(lane), path))
+            for here, there in strands.there:
+                self._join(Way(self.source, here, port, there, leg + 1, self._strand(near, far, leg + 1)))
+            for here, there in strands.back:
+                self._join(Way(port, there, self.source, here, leg + 1, self._strand(near, far, leg + 1)))
+
+    def _strands(self, near: Module, fars: list[Module | None]) -> tuple[Strands, ...]:
+        optics = [None if far is None else _optics(far) for far in fars]
+        if len(fars) > 1:
+            return breakout(_optics(near), optics, self._plan.cable)
+        if optics[0] is None:
+            return (Strands(reason="nothing is plugged in"),)
+        if fars[0] is near:
+            return (loop(_optics(near), self._plan.cable),)
+        return (trunk(_optics(near), optics[0], self._plan.cable),)
+
+    def _strand(self, near: Module, far: Module, leg: int) -> Strand:
+        plan = self._plan
+        glass = plan.glass
+        if glass is None:
+            multi_mode = near.plant.parameters.wavelength_nm(1) < MULTI_MODE_BELOW_NM
+            glass = "om4" if multi_mode else "smf"
+        ends = joints(_optics(near), _optics(far)) if plan.joints is None else tuple(JOINTS[j] for j in plan.joints)
+        path = Path(GLASS[glass], plan.length_m, ends, plan.bends, zero_nm=plan.zero_dispersion_nm)
+        strand = Strand(self._fixed_db[leg], path)
+        strand.disturb(*self._extra[leg])
+        strand.cut = leg in self._cut
+        return strand
+
+    def _join(self, way: Way) -> None:
+        transmitter, receiver = self._modules[way.transmitter], self._modules[way.receiver]
+        assert transmitter is not None
+        assert receiver is not None
+        self.ways.append(way)
+        receiver.plant.set_light_source(way.rx_lane, LinkedLight(transmitter.plant.tx_source(way.tx_lane), way.strand))
+
+    def _wavelength_nm(self, way: Way) -> float:
+        transmitter = self._modules[way.transmitter]
+        assert transmitter is not None
+        return transmitter.plant.parameters.wavelength_nm(way.tx_lane)
+
+
+def _optics(module: Module) -> Optics:
+    parameters = module.plant.parameters
+    return Optics(parameters.pmd, parameters.media_lanes)

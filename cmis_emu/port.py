@@ -23,7 +23,7 @@ from cmis_emu.module.profile import Profile
 from cmis_emu.module.signals import HostLane, HostOutput
 from cmis_emu.nvm import NvmFolder
 from cmis_emu.physics.light import TRAFFIC
-from cmis_emu.physics.plant import Environment
+from cmis_emu.physics.parameters import Environment
 from cmis_emu.registers.loader import load_maps
 
 HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}

@@ -12,6 +12,8 @@ from typing import Any
 
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.module.library import load_profile, profile_names, profile_path
+from cmis_emu.physics.cabling import Cable
+from cmis_emu.physics.glass import GLASS, JOINTS, Bend
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
@@ -43,13 +45,22 @@ class PortPlan:
 
 @dataclass(frozen=True, slots=True)
 class FibrePlan:
-    """One cable between two ports (or a loop-back on one). `loss_db` None: computed from the length."""
+    """One cable from a port to another, to several (its legs; None hangs free), or back to the same.
+
+    length_m. loss_db: of the whole path; None: what its parts add up to. glass: of `glass.GLASS`; None: what the
+    light needs. joints: of `glass.JOINTS`; None: a connector at each end.
+    """
 
     name: str
     source: str
-    destination: str
-    length_m: float
-    loss_db: float | None
+    destinations: tuple[str | None, ...]
+    length_m: float = 2.0
+    loss_db: float | None = None
+    cable: Cable = Cable.AUTO
+    glass: str | None = None
+    joints: tuple[str, ...] | None = None
+    bends: tuple[Bend, ...] = ()
+    zero_dispersion_nm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class Testbed:
 def single(profile: str) -> Testbed:
     """A profile alone: port 1 on bus 1, looped to itself by a nominal fibre."""
     port = PortPlan("1", profile, 1, {}, {})
-    fibre = FibrePlan("loop", "1", "1", 2.0, None)
+    fibre = FibrePlan("loop", "1", ("1",))
     return Testbed((port,), (fibre,), 1, 35.0, 1.0)
 
 
@@ -179,29 +190,84 @@ def _check_register(registers: Located, name: str, value: Any, where: str) -> No
         raise registers.error(name, error.found, error.expected, field=f"{where}: {name}") from None
 
 
+_FIBRE_KEYS = ("from", "to", "length_m", "loss_db", "cable", "glass", "connectors", "bends", "zero_dispersion_nm")
+MAX_JOINTS = 32
+
+
 def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:
     plan = fibres[name]
+    where = f"fibre {name}"
     if not isinstance(plan, Located):
-        raise fibres.error(name, plan, "{from: PORT, to: PORT}", field=f"fibre {name}")
-    plan.check_keys(("from", "to", "length_m", "loss_db"), ("from", "to"), field=f"fibre {name}")
-    for end in ("from", "to"):
-        if isinstance(plan[end], (list, Located)) or str(plan[end]) not in ports:
-            raise plan.error(end, plan[end], f"one of the ports {', '.join(sorted(ports))}", field=f"fibre {name}")
+        raise fibres.error(name, plan, "{from: PORT, to: PORT}", field=where)
+    plan.check_keys(_FIBRE_KEYS, ("from", "to"), field=where)
+    known = f"one of the ports {', '.join(sorted(ports))}"
+    if isinstance(plan["from"], (list, Located)) or str(plan["from"]) not in ports:
+        raise plan.error("from", plan["from"], known, field=where)
+    legs = plan["to"] if isinstance(plan["to"], list) else [plan["to"]]
+    for leg in legs:
+        free = leg is None and len(legs) > 1  # a leg of a breakout may hang free
+        if isinstance(leg, (list, Located)) or (str(leg) not in ports and not free):
+            raise plan.error("to", leg, f"{known}, or a list of them for a breakout", field=where)
+    ends = tuple(None if leg is None else str(leg) for leg in legs)
+    if not any(ends) or (len(ends) > 1 and (str(plan["from"]) in ends or len(set(ends) - {None}) < _count(ends))):
+        raise plan.error("to", plan["to"], "legs that lead to ports of their own", field=where)
     loss = plan.get("loss_db")
+    zero = plan.get("zero_dispersion_nm")
     return FibrePlan(
         name,
         str(plan["from"]),
-        str(plan["to"]),
+        ends,
         _number(plan, "length_m", 2.0, 0, 200_000),
         None if loss is None else _number(plan, "loss_db", 0, 0, 100),
+        Cable(_choice(plan, "cable", [each.value for each in Cable], where) or "auto"),
+        _choice(plan, "glass", list(GLASS), where),
+        _joints(plan, where),
+        _bends(plan, where),
+        None if zero is None else _number(plan, "zero_dispersion_nm", 0, 1300, 1324),
     )
+
+
+def _count(ends: tuple[str | None, ...]) -> int:
+    return sum(end is not None for end in ends)
+
+
+def _choice(plan: Located, key: str, choices: list[str], where: str) -> str | None:
+    value = plan.get(key)
+    if value is not None and value not in choices:
+        raise plan.error(key, value, f"one of {', '.join(choices)}", field=f"{where}: {key}")
+    return None if value is None else str(value)
+
+
+def _joints(plan: Located, where: str) -> tuple[str, ...] | None:
+    given = plan.get("connectors")
+    if given is None:
+        return None
+    if (
+        not isinstance(given, list)
+        or len(given) > MAX_JOINTS
+        or not all(isinstance(j, str) and j in JOINTS for j in given)
+    ):
+        expected = f"a list of at most {MAX_JOINTS} of {', '.join(JOINTS)}"
+        raise plan.error("connectors", given, expected, field=f"{where}: connectors")
+    return tuple(given)
+
+
+def _bends(plan: Located, where: str) -> tuple[Bend, ...]:
+    given = plan.get("bends") or []
+    if not isinstance(given, list) or not all(isinstance(bend, Located) for bend in given):
+        raise plan.error("bends", given, "a list of {radius_mm: R, turns: N}", field=f"{where}: bends")
+    found = []
+    for bend in given:
+        bend.check_keys(("radius_mm", "turns"), ("radius_mm",), field=f"{where}: bends")
+        found.append(Bend(_number(bend, "radius_mm", 30, 1, 1000), _number(bend, "turns", 1, 0, 1000)))
+    return tuple(found)
 
 
 def _check_ends(fibres: Located, plans: tuple[FibrePlan, ...]) -> None:
     """A connector takes one cable."""
     used: dict[str, str] = {}
     for plan in plans:
-        for end in {plan.source, plan.destination}:
+        for end in {plan.source, *(end for end in plan.destinations if end is not None)}:
             if end in used:
                 raise fibres[plan.name].error(
                     "from",

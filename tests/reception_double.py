@@ -11,7 +11,8 @@ from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.vdm_observables import Measure
 from cmis_emu.module.vdm_reception import PathLanes
 from cmis_emu.physics.noise import MAX_SIGMA, gauss
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.physics.parameters import Quantity
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, level_transition_db
 from cmis_emu.physics.units import w_to_dbm
 

@@ -22,7 +22,8 @@ from cmis_emu.module.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
 from cmis_emu.module.states import MsmState
 from cmis_emu.module.vdm import Vdm
-from cmis_emu.physics.plant import Environment, ModulePlant, PowerMode
+from cmis_emu.physics.parameters import Environment, PowerMode
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.field import Access, OnRead
 from cmis_emu.registers.memory import Cell, Memory, Write
 from cmis_emu.registers.view import View, show

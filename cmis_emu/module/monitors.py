@@ -19,7 +19,8 @@ from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.states import OPERATING, MsmState
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.physics.parameters import Quantity
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.memory import Cell, Memory
 

@@ -14,7 +14,7 @@ from cmis_emu.layouts.application import Application
 from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.module.timing import LatencyParameters
 from cmis_emu.module.vdm_plan import VdmPlan
-from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap
 

@@ -21,7 +21,8 @@ from cmis_emu.module.profile_image import advertised_applications, image_of
 from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
 from cmis_emu.module.vdm_reader import Product, read_vdm
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
-from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.parameters import PlantParameters
+from cmis_emu.physics.pmd import PMDS
 from cmis_emu.physics.receiver import PRESETS as RECEIVER_PRESETS
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode
@@ -54,6 +55,7 @@ _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start",
 _NETWORK_PATH = "network_path"
 _PRESETS: Mapping[str, Mapping[str, object]] = {
     "laser": LASER_PRESETS,
+    "pmd": PMDS,
     "receiver": RECEIVER_PRESETS,
 }  # plant values that have names
 _THRESHOLDS = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_S, Clock, Event
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.physics.parameters import Quantity
+from cmis_emu.physics.plant import ModulePlant
 
 OVERHEAT_CAUSE = 6  # ModuleFaultCause: temperature related fault
 

@@ -13,7 +13,8 @@ from functools import partial
 
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, NS_PER_US, Clock, Event
 from cmis_emu.physics.acquisition import AcquisitionParameters, esnr_at, time_to_reach
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.physics.parameters import Quantity
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import DARK, WORST_BER, Decision, ber_of_esnr
 
 LOS_ASSERT_NS = 100 * NS_PER_US

@@ -15,7 +15,8 @@ from cmis_emu.module.vdm_observables import LASER, Measure, Scope
 from cmis_emu.module.vdm_reception import BankWatch, PathLanes, Reception
 from cmis_emu.module.vdm_statistics import Gauge
 from cmis_emu.physics.laser import AGEING_END_OF_LIFE
-from cmis_emu.physics.plant import ModulePlant, Quantity
+from cmis_emu.physics.parameters import Quantity
+from cmis_emu.physics.plant import ModulePlant
 
 MHZ_PER_NM = -174.4e3  # at 1311 nm
 

@@ -25,7 +25,7 @@ from cmis_emu.layouts.application import Application
 from cmis_emu.module.sides import Side
 from cmis_emu.module.vdm_observables import COOLED, LASER, SCOPES, Observable, Scope, observables
 from cmis_emu.module.vdm_plan import GROUPS, INSTANCES, SETS, Group, Instance, VdmPlan
-from cmis_emu.physics.plant import PlantParameters
+from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.registers.encoding import decode_f16
 from cmis_emu.registers.regmap import RegisterMap
 from cmis_emu.registers.yamlfile import Located

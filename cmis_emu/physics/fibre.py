@@ -1,43 +1,65 @@
-"""The loss of a fibre path (optics model, section 4)."""
+"""One strand: the way of the light from one lane to another (optics model, section 4).
+
+What lies on the way is a `glass.Path`; this adds what happens to it: loss that someone sets, dirt, a cut.
+"""
 
 from __future__ import annotations
 
 from cmis_emu.errors import InputError
+from cmis_emu.physics.glass import Path, interference
 from cmis_emu.physics.light import LightObserver
 from cmis_emu.physics.units import db_to_ratio
 
-ATTENUATION_DB_PER_KM = 0.35  # typical at 1310 nm
-CONNECTOR_MPO_DB = 0.35  # typical single-mode MPO
-CONNECTORS = 2
-
-
-def nominal_loss_db(length_m: float) -> float:
-    """Loss of a patch of `length_m` with a connector at each end."""
-    return ATTENUATION_DB_PER_KM * length_m / 1000 + CONNECTORS * CONNECTOR_MPO_DB
-
 
 class Strand:
-    """One direction of one fibre: a light path. Changes of loss and cuts are told to its observers."""
+    """A light path. Changes are told to its observers.
 
-    __slots__ = ("_cut", "_loss_db", "observers")
+    fixed_db: loss of the whole path as someone measured it, in place of what the path's parts add up to.
+    """
 
-    def __init__(self, loss_db: float) -> None:
-        self._loss_db = loss_db
+    __slots__ = ("_cut", "_extra_db", "_fixed_db", "_path", "_reflectances_db", "observers")
+
+    def __init__(self, fixed_db: float | None = None, path: Path | None = None) -> None:
+        self._fixed_db = fixed_db
+        self._path = path or Path()
+        self._extra_db = 0.0
+        self._reflectances_db: tuple[float, ...] = ()
         self._cut = False
         self.observers: list[LightObserver] = []
 
     @property
-    def loss_db(self) -> float:
-        """Loss of the whole path in dB, connectors included."""
-        return self._loss_db
+    def fixed_db(self) -> float | None:
+        """Loss of the whole path in dB, connectors included; None: of its parts."""
+        return self._fixed_db
 
-    @loss_db.setter
-    def loss_db(self, loss_db: float) -> None:
-        if loss_db < 0:
-            raise InputError(f"{loss_db} dB", "a loss of 0 dB or more", field="loss_db")
-        if loss_db != self._loss_db:
+    @fixed_db.setter
+    def fixed_db(self, fixed_db: float | None) -> None:
+        if fixed_db is not None and fixed_db < 0:
+            raise InputError(f"{fixed_db} dB", "a loss of 0 dB or more", field="loss_db")
+        if fixed_db != self._fixed_db:
             self._announce()
-            self._loss_db = loss_db
+            self._fixed_db = fixed_db
+            self._tell()
+
+    @property
+    def extra_db(self) -> float:
+        """Loss on top of that, such as of dirt, in dB."""
+        return self._extra_db
+
+    @property
+    def reflectances_db(self) -> tuple[float, ...]:
+        """Reflecting places beside the path's own joints, in dB (negative)."""
+        return self._reflectances_db
+
+    def disturb(self, extra_db: float, reflectances_db: tuple[float, ...] = ()) -> None:
+        """Dirt, a bad splice, a squeezed patch cord: this much more loss, and these reflecting places."""
+        if extra_db < 0:
+            raise InputError(f"{extra_db} dB", "a loss of 0 dB or more", field="extra_db")
+        if any(each > 0 for each in reflectances_db):
+            raise InputError(str(reflectances_db), "reflectances of 0 dB or less", field="reflectances_db")
+        if (extra_db, reflectances_db) != (self._extra_db, self._reflectances_db):
+            self._announce()
+            self._extra_db, self._reflectances_db = extra_db, reflectances_db
             self._tell()
 
     @property
@@ -52,17 +74,23 @@ class Strand:
             self._cut = cut
             self._tell()
 
-    def transmission(self) -> float:
+    def loss_db(self, wavelength_nm: float) -> float:
+        """What the strand takes from light of a wavelength, in dB; a cut is not a loss."""
+        whole = self._path.loss_db(wavelength_nm) if self._fixed_db is None else self._fixed_db
+        return whole + self._extra_db
+
+    def transmission(self, wavelength_nm: float) -> float:
         """Power ratio from end to end."""
-        return 0.0 if self._cut else db_to_ratio(-self._loss_db)
+        return 0.0 if self._cut else db_to_ratio(-self.loss_db(wavelength_nm))
 
     def dispersion_ps_nm(self, wavelength_nm: float) -> float:
         """Chromatic dispersion of the path in ps/nm."""
-        return 0.0 * wavelength_nm
+        return self._path.dispersion_ps_nm(wavelength_nm)
 
     def interference(self) -> float:
         """Multi-path interference: sum of the products of two reflectances."""
-        return 0.0
+        joints = (joint.reflectance_db for joint in self._path.joints)
+        return interference([*joints, *self._reflectances_db])
 
     def _announce(self) -> None:
         for observer in tuple(self.observers):

@@ -63,6 +63,8 @@ class LightObserver(Protocol):
 class LightSource(Protocol):
     """Light that arrives somewhere. Its observers are told when it may change."""
 
+    @property
+    def wavelength_nm(self) -> float: ...
     def trend(self, now_ns: int) -> Trend: ...
     def beam(self, now_ns: int) -> Beam: ...
     def payload(self) -> Payload: ...
@@ -76,7 +78,7 @@ class LightPath(Protocol):
 
     observers: list[LightObserver]
 
-    def transmission(self) -> float: ...
+    def transmission(self, wavelength_nm: float) -> float: ...
     def dispersion_ps_nm(self, wavelength_nm: float) -> float: ...
     def interference(self) -> float: ...
 
@@ -84,16 +86,17 @@ class LightPath(Protocol):
 class LinkedLight:
     """A source seen through a light path."""
 
-    __slots__ = ("_path", "_source")
+    __slots__ = ("_path", "_source", "wavelength_nm")
 
     def __init__(self, source: LightSource, path: LightPath) -> None:
         self._source = source
         self._path = path
+        self.wavelength_nm = source.wavelength_nm
 
     def trend(self, now_ns: int) -> Trend:
         """Average power in W at the far end."""
         near = self._source.trend(now_ns)
-        ratio = self._path.transmission()
+        ratio = self._path.transmission(self.wavelength_nm)
         return Trend(near.value * ratio, near.rate * ratio, near.remaining * ratio)
 
     def beam(self, now_ns: int) -> Beam:

@@ -31,14 +31,8 @@ FLAG_BLOCKS = (
     (0x2C, 128, 255, 0x2D, 128),
 )
 """FLG-05: page, first, last, page and first of masks."""
-FIRST_OF = {
-    0x21: 0x20,
-    0x22: 0x20,
-    0x25: 0x24,
-    0x26: 0x24,
-    0x29: 0x28,
-    0x2A: 0x28,
-}  # pages of further groups, and those whose file describes them
+FIRST_OF = {first + step: first for first in (0x20, 0x24, 0x28) for step in (1, 2)}
+"""Pages of further groups, and those whose file describes them."""
 MONITORS = range(14, 26)
 
 

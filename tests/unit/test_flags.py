@@ -30,7 +30,7 @@ from smbus2 import i2c_msg
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus
-from cmis_emu.physics.plant import Quantity
+from cmis_emu.physics.parameters import Quantity
 
 DR4 = "qsfpdd-400g-dr4"
 PERIOD_NS = 100_000_000  # DR4's monitor period

@@ -7,9 +7,10 @@ import math
 import pytest
 
 from cmis_emu.clock import ManualClock
-from cmis_emu.physics.fibre import nominal_loss_db
+from cmis_emu.physics.glass import JOINTS, Path
 from cmis_emu.physics.laser import CW_DFB_SIPH, EML_1310, VCSEL_850, ageing
-from cmis_emu.physics.plant import Environment, ModulePlant, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.parameters import Environment, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.tec import TecParameters
 from cmis_emu.physics.units import dbm_to_w, w_to_dbm
 
@@ -104,4 +105,5 @@ def test_supply() -> None:
 def test_levels() -> None:
     assert w_to_dbm(dbm_to_w(-7.3)) == pytest.approx(-7.3)
     assert w_to_dbm(0.0) == -math.inf
-    assert nominal_loss_db(500) == pytest.approx(0.875)
+    patch = Path(length_m=500, joints=(JOINTS["mpo"], JOINTS["mpo"]))
+    assert patch.loss_db(1310) == pytest.approx(0.875)

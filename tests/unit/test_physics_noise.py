@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cmis_emu.clock import ManualClock
 from cmis_emu.physics.noise import MAX_SIGMA, gauss, mix, spread
-from cmis_emu.physics.plant import ModulePlant, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.parameters import PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.plant import ModulePlant
 
 COUNT = 20_000
 LIMIT = 5 / math.sqrt(COUNT)  # five standard errors: a sound generator fails once in a million

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmis_emu.clock import NS_PER_S, ManualClock
-from cmis_emu.physics.plant import Environment, ModulePlant, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.parameters import Environment, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.thermal import ThermalInput, ThermalParameters, ThermalSegment
 
 P = ThermalParameters()

@@ -17,13 +17,8 @@ from cmis_emu.clock import NS_PER_S, ManualClock
 from cmis_emu.physics.fibre import Strand
 from cmis_emu.physics.laser import CW_DFB_SIPH, EML_1310, VCSEL_850
 from cmis_emu.physics.light import LinkedLight, Trend
-from cmis_emu.physics.plant import (
-    Environment,
-    ModulePlant,
-    PlantParameters,
-    PowerMode,
-    Quantity,
-)
+from cmis_emu.physics.parameters import Environment, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.plant import ModulePlant
 
 SLOW = (Quantity.CASE_TEMPERATURE, Quantity.LASER_TEMPERATURE)
 
@@ -69,7 +64,7 @@ def _fail(failed: bool, plant: ModulePlant, _: Strand) -> None:
 
 
 def _loss(loss_db: float, _: ModulePlant, path: Strand) -> None:
-    path.loss_db = loss_db
+    path.fixed_db = loss_db
 
 
 def _cut(cut: bool, _: ModulePlant, path: Strand) -> None:

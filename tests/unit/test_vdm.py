@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from cmis_emu import Emulator, ManualClock
 from cmis_emu.module.library import load_profile, profile_names
 from cmis_emu.physics.receiver import host_esnr_db
 from cmis_emu.registers.encoding import decode_f16
-from cmis_emu.resources import maps_root
 
 NONE = 0xFFFF  # high threshold of an unsigned type that nothing passes
 STATISTICS = ("minimum", "maximum", "average", "current")

@@ -6,7 +6,8 @@ from functools import partial
 
 from cmis_emu.clock import ManualClock
 from cmis_emu.physics.laser import CW_DFB_SIPH, EML_1310, VCSEL_850, LaserParameters, ageing
-from cmis_emu.physics.plant import Environment, ModulePlant, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.parameters import Environment, PlantParameters, PowerMode, Quantity
+from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.tec import TecParameters
 from optics.figure import Axis, Curve, Figure, Panel, Point, points
 

@@ -1,0 +1,70 @@
+"""One transmit lane: its laser under power control, and the light that leaves it (optics model, section 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cmis_emu.clock import NS_PER_S
+from cmis_emu.physics.light import NOTHING, Beam, Payload, Trend
+from cmis_emu.physics.parameters import PlantParameters
+from cmis_emu.physics.units import db_to_ratio
+
+
+@dataclass(slots=True)
+class Emitter:
+    """This unit's lane, what ages and breaks it, and since when it is on. Laws take the laser's temperature."""
+
+    power_w: float  # nominal output of this unit
+    bias_factor: float
+    tdecq_db: float  # of this unit
+    on_ns: int | None = None
+    ageing: float = 0.0
+    distortion_db: float = 0.0  # what a fault adds to TDECQ
+    weakness_db: float = 0.0  # what a fault takes from the light
+    failed: bool = False
+    payload: Payload = NOTHING
+
+    @property
+    def _output_w(self) -> float:
+        """Its output with what faults take from it."""
+        return self.power_w * db_to_ratio(-self.weakness_db) if self.weakness_db else self.power_w
+
+    @property
+    def _need(self) -> float:
+        """By what fraction its bias is above that of the nominal laser."""
+        return (1 + self.ageing) * self.bias_factor - 1
+
+    def bias(self, parameters: PlantParameters, laser: Trend, now_ns: int) -> Trend:
+        """Bias in A: the control loop approaches its target with its time constant."""
+        target, _ = parameters.laser.apc(laser.value, self._need)
+        drift = parameters.laser.bias_slope(laser.value + laser.remaining) * (1 + self._need)
+        return self._on_its_way(target, drift, parameters.apc_tau_s, laser, now_ns)
+
+    def light(self, parameters: PlantParameters, laser: Trend, now_ns: int) -> Trend:
+        """Average power in W. It drifts only where the driver's limit keeps the loop from its target."""
+        if self.failed:
+            return Trend(0.0)
+        kind, need = parameters.laser, self._need
+        bias, chip_w = kind.apc(laser.value, need)
+        per_k = kind.bias_slope(laser.value + laser.remaining) * (1 + need)
+        drift = 0.0
+        if laser.remaining * per_k + bias >= kind.imax_a:
+            steepest = kind.slope(laser.value - laser.remaining)  # W/A; it falls as the laser warms
+            drift = self._output_w / kind.chip_power_w * steepest * per_k / (1 + need)
+        target = self._output_w * chip_w / kind.chip_power_w
+        return self._on_its_way(target, drift, parameters.apc_tau_s, laser, now_ns)
+
+    def _on_its_way(self, target: float, drift: float, tau_s: float, laser: Trend, now_ns: int) -> Trend:
+        """`drift`: by how much the target moves with each K of the laser, at most."""
+        if self.on_ns is None:
+            return Trend(0.0)
+        left = math.exp(-max(0, now_ns - self.on_ns) / (tau_s * NS_PER_S))
+        reach = drift * laser.remaining  # the target may still move this far, while the loop is on its way
+        return Trend(target * (1 - left), (target + reach) * left / tau_s + drift * laser.rate, target * left + reach)
+
+    def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
+        """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
+        tdecq_db = self.tdecq_db + self.distortion_db + warm.value
+        extinction = db_to_ratio(parameters.extinction_db)
+        return Beam(extinction, warm._replace(value=tdecq_db), wavelength_nm=parameters.wavelength_nm(lane))
