@@ -19,6 +19,7 @@ from cmis_emu.bus.preload import wire
 from cmis_emu.clock import ScaledClock
 from cmis_emu.emulator import Emulator
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, UnknownFieldError
+from cmis_emu.link_budget import link_budget
 from cmis_emu.port import Port
 from cmis_emu.registers.view import decode_page
 
@@ -80,6 +81,7 @@ class ControlServer:
         self._operations: dict[str, _Operation] = {
             "status": self._status,
             "page": self._page,
+            "link": self._link,
             "get": self._get,
             "set": self._set,
             "pin": self._pin,
@@ -123,6 +125,12 @@ class ControlServer:
             if d.name in compiled
         ]
         return {"data": data.hex(), "fields": rows, "title": regmap.pages[number].title}
+
+    def _link(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The cable of that name, or the one in the port of that name; None when neither is there."""
+        name, fibres = str(request["name"]), self._emulator.fibres
+        found = fibres.get(name) or next((fibre for fibre in fibres.values() if name in fibre.ports), None)
+        return None if found is None else link_budget(found, self._emulator.clock.now_ns)
 
     def _get(self, request: dict[str, Any]) -> Any:
         module = self._port(request).module

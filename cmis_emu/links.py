@@ -12,7 +12,7 @@ from typing import NamedTuple
 from cmis_emu.clock import Clock
 from cmis_emu.errors import InputError
 from cmis_emu.module.module import Module
-from cmis_emu.physics.cabling import Optics, Strands, breakout, joints, loop, trunk
+from cmis_emu.physics.cabling import EMPTY, Optics, Strands, breakout, joints, loop, trunk
 from cmis_emu.physics.fibre import Strand
 from cmis_emu.physics.glass import GLASS, JOINTS, Path
 from cmis_emu.physics.light import LinkedLight
@@ -60,10 +60,25 @@ class Fibre:
         return self.destinations[0]
 
     @property
+    def ports(self) -> tuple[str, ...]:
+        """Names of the ports that it joins."""
+        return tuple(dict.fromkeys([self.source, *(end for end in self.destinations if end is not None)]))
+
+    def module(self, port: str) -> Module | None:
+        """What sits at one of its ends."""
+        return self._modules.get(port)
+
+    def wavelength_nm(self, way: Way) -> float:
+        """Centre wavelength of the light of one of its strands."""
+        sender = self._modules[way.transmitter]
+        assert sender is not None
+        return sender.plant.parameters.wavelength_nm(way.tx_lane)
+
+    @property
     def loss_db(self) -> float:
         """Loss from end to end in dB: of the first strand, when they differ; 0 for a cable that carries no light."""
         for way in self.ways:
-            return way.strand.loss_db(self._wavelength_nm(way))
+            return way.strand.loss_db(self.wavelength_nm(way))
         return self._fixed_db[1] or 0.0
 
     @loss_db.setter
@@ -148,6 +163,7 @@ class Fibre:
                 for lane in range(1, module.plant.parameters.media_lanes + 1):
                     module.plant.set_light_source(lane, None)
         if near is None:
+            self.dark = {leg + 1: EMPTY for leg in range(len(fars))}
             return
         for leg, (port, far, strands) in enumerate(
             zip(self.destinations, fars, self._strands(near, fars), strict=True)
@@ -159,25 +175,30 @@ class Fibre:
             for here, there in strands.there:
                 self._join(Way(self.source, here, port, there, leg + 1, self._strand(near, far, leg + 1)))
             for here, there in strands.back:
-                self._join(Way(port, there, self.source, here, leg + 1, self._strand(near, far, leg + 1)))
+                self._join(Way(port, there, self.source, here, leg + 1, self._strand(far, near, leg + 1)))
 
     def _strands(self, near: Module, fars: list[Module | None]) -> tuple[Strands, ...]:
         optics = [None if far is None else _optics(far) for far in fars]
         if len(fars) > 1:
             return breakout(_optics(near), optics, self._plan.cable)
         if optics[0] is None:
-            return (Strands(reason="nothing is plugged in"),)
+            return (Strands(reason=EMPTY),)
         if fars[0] is near:
             return (loop(_optics(near), self._plan.cable),)
         return (trunk(_optics(near), optics[0], self._plan.cable),)
 
-    def _strand(self, near: Module, far: Module, leg: int) -> Strand:
+    def _strand(self, sender: Module, receiver: Module, leg: int) -> Strand:
         plan = self._plan
         glass = plan.glass
         if glass is None:
-            multi_mode = near.plant.parameters.wavelength_nm(1) < MULTI_MODE_BELOW_NM
+            multi_mode = sender.plant.parameters.wavelength_nm(1) < MULTI_MODE_BELOW_NM
             glass = "om4" if multi_mode else "smf"
-        ends = joints(_optics(near), _optics(far)) if plan.joints is None else tuple(JOINTS[j] for j in plan.joints)
+        if plan.joints is None:
+            ends = joints(_optics(sender), _optics(receiver))
+        else:
+            ends = tuple(JOINTS[joint] for joint in plan.joints)
+            if sender is not self._modules[self.source]:
+                ends = ends[::-1]  # they are told from the source on
         path = Path(GLASS[glass], plan.length_m, ends, plan.bends, zero_nm=plan.zero_dispersion_nm)
         strand = Strand(self._fixed_db[leg], path)
         strand.disturb(*self._extra[leg])
@@ -190,11 +211,6 @@ class Fibre:
         assert receiver is not None
         self.ways.append(way)
         receiver.plant.set_light_source(way.rx_lane, LinkedLight(transmitter.plant.tx_source(way.tx_lane), way.strand))
-
-    def _wavelength_nm(self, way: Way) -> float:
-        transmitter = self._modules[way.transmitter]
-        assert transmitter is not None
-        return transmitter.plant.parameters.wavelength_nm(way.tx_lane)
 
 
 def _optics(module: Module) -> Optics:

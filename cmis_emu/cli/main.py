@@ -15,7 +15,7 @@ import click
 from cmis_emu.cli import check as checking
 from cmis_emu.cli import running
 from cmis_emu.cli.demo import play
-from cmis_emu.cli.show import show_page
+from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
 from cmis_emu.module.library import load_profile, profile_names
@@ -147,15 +147,21 @@ def exec_(
 
 
 @cli.command()
-@click.argument("port", metavar="PORT|DUMPFILE")
-@click.option("--page", default="lower", show_default=True, help="such as 11h, or lower")
+@click.argument("what", metavar="PORT|FIBRE|DUMPFILE")
+@click.option("--page", help="such as 11h; lower memory when not given")
+@click.option("--link", is_flag=True, help="the fibre in this port: the light at every point, and margins")
 @click.option("--bank", default=0, show_default=True)
 @click.option("--raw", is_flag=True, help="hex rows instead of fields")
 @click.option("--json", "as_json", is_flag=True, help="machine-readable")
 @attach_option
-def show(port: str, page: str, bank: int, raw: bool, as_json: bool, attach: str | None) -> None:
-    """Read and decode a page by CMIS field name, without side effects."""
-    show_page(port, page, bank, raw, as_json, attach)
+def show(what: str, page: str | None, link: bool, bank: int, raw: bool, as_json: bool, attach: str | None) -> None:
+    """Read and decode a page by CMIS field name, without side effects, or draw a link as text."""
+    if link and (page is not None or raw):
+        raise click.UsageError("found both --link and --page or --raw, expected one of them")
+    if link or (page is None and is_fibre(what, attach)):
+        show_link(what, as_json, attach)
+    else:
+        show_page(what, page or "lower", bank, raw, as_json, attach)
 
 
 @cli.command()

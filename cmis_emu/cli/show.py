@@ -1,4 +1,4 @@
-"""`cmis-emu show`: a page decoded by CMIS name, of a running emulator or of a dump file."""
+"""`cmis-emu show`: a page decoded by CMIS name, of a running emulator or of a dump file; or a link, drawn."""
 
 from __future__ import annotations
 
@@ -11,11 +11,30 @@ import click
 
 from cmis_emu.cli import running
 from cmis_emu.errors import InputError
+from cmis_emu.live.link import draw
 from cmis_emu.registers.dump import Pages, read_dump
 from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.regmap import page_name, page_number
 from cmis_emu.registers.view import View, decode_page
+
+
+def is_fibre(name: str, attach: str | None) -> bool:
+    """Whether the running emulator has a fibre of that name. A file of that name is a dump, and none is asked."""
+    if Path(name).is_file():
+        return False
+    with running.client(attach) as emulator:
+        link = emulator.ask("link", name=name)
+    return link is not None and link["fibre"] == name and name not in link["ends"]
+
+
+def show_link(name: str, as_json: bool, attach: str | None) -> None:
+    """Draw a fibre, by its name or that of a port."""
+    with running.client(attach) as emulator:
+        link = emulator.ask("link", name=name)
+    if link is None:
+        raise InputError(repr(name), "a fibre, or a port that one is plugged into", field="fibre")
+    click.echo(json.dumps(link, indent=2) if as_json else draw(link))
 
 
 def show_page(port: str, page: str, bank: int, raw: bool, as_json: bool, attach: str | None) -> None:

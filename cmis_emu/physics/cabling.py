@@ -14,6 +14,9 @@ from cmis_emu.physics.glass import JOINTS, Joint
 from cmis_emu.physics.mpo import Connector, Polarity, received_lane
 from cmis_emu.physics.pmd import Pmd, shared_span
 
+EMPTY = "nothing is plugged in"
+"""Why an end without a module is dark."""
+
 
 class Cable(Enum):
     """Kinds of cable. AUTO is the one that is right for the two ends."""
@@ -49,23 +52,22 @@ def loop(optics: Optics, cable: Cable) -> Strands:
     pmd = optics.pmd
     if pmd is not None and cable in _TRUNKS and cable is not Cable.TYPE_B:
         return trunk(optics, optics, cable)._replace(back=())
-    same = tuple((lane, lane) for lane in range(1, optics.lanes + 1))
-    return Strands(same)
+    return Strands(_in_order(optics.lanes))
 
 
 def trunk(near: Optics, far: Optics, cable: Cable) -> Strands:
-    """A cable with one module at each end."""
+    """A cable with one module at each end; between connectors that differ, a breakout of which one leg is used."""
     reason = _mismatch(near, far) or _misfit(near, far, cable)
     if reason is not None:
         return Strands(reason=reason)
-    if near.pmd is None or far.pmd is None:
-        same = tuple((lane, lane) for lane in range(1, min(near.lanes, far.lanes) + 1))
+    if near.pmd is None or far.pmd is None or near.pmd.connector is not far.pmd.connector:
+        same = _in_order(min(near.lanes, far.lanes))  # the cable's own, or the first leg of a breakout
         return Strands(same, same)
     polarity = _TRUNKS.get(cable, Polarity.B)
     there = _pairs(near, far, polarity)
     back = tuple((here, lane) for lane, here in _pairs(far, near, polarity))
     if not there and not back:
-        return Strands(reason=f"a {polarity.name}-type trunk ({polarity.value}) leads transmitters to transmitters")
+        return Strands(reason=f"a type-{polarity.name} trunk ({polarity.value}) leads no transmitter to a receiver")
     return Strands(there, back)
 
 
@@ -75,7 +77,7 @@ def breakout(near: Optics, legs: Sequence[Optics | None], cable: Cable) -> tuple
     first = 0
     for leg in legs:
         if leg is None:
-            found.append(Strands(reason="nothing is plugged in"))
+            found.append(Strands(reason=EMPTY))
             first += 1 if near.pmd is None or near.pmd.connector is not Connector.LC else near.pmd.lanes
             continue
         reason = _mismatch(near, leg)
@@ -89,6 +91,10 @@ def breakout(near: Optics, legs: Sequence[Optics | None], cable: Cable) -> tuple
         found.append(Strands(pairs, pairs) if reason is None else Strands(reason=reason))
         first += leg.lanes
     return tuple(found)
+
+
+def _in_order(lanes: int) -> tuple[tuple[int, int], ...]:
+    return tuple((lane, lane) for lane in range(1, lanes + 1))
 
 
 def joints(near: Optics, far: Optics) -> tuple[Joint, ...]:
@@ -115,6 +121,8 @@ def _misfit(near: Optics, far: Optics, cable: Cable) -> str | None:
         return None
     ends = near.pmd.connector, far.pmd.connector
     if ends[0] is not ends[1]:
+        if cable in (Cable.AUTO, Cable.BREAKOUT):
+            return None
         return f"{ends[0].title} at one end, {ends[1].title} at the other"
     duplex = ends[0] is Connector.LC
     if cable is Cable.BREAKOUT or (cable is Cable.DUPLEX and not duplex) or (cable in _TRUNKS and duplex):

@@ -5,8 +5,10 @@ What lies on the way is a `glass.Path`; this adds what happens to it: loss that 
 
 from __future__ import annotations
 
+import math
+
 from cmis_emu.errors import InputError
-from cmis_emu.physics.glass import Path, interference
+from cmis_emu.physics.glass import Part, Path, interference
 from cmis_emu.physics.light import LightObserver
 from cmis_emu.physics.units import db_to_ratio
 
@@ -17,7 +19,7 @@ class Strand:
     fixed_db: loss of the whole path as someone measured it, in place of what the path's parts add up to.
     """
 
-    __slots__ = ("_cut", "_extra_db", "_fixed_db", "_path", "_reflectances_db", "observers")
+    __slots__ = ("_cut", "_extra_db", "_fixed_db", "_path", "_ratios", "_reflectances_db", "observers")
 
     def __init__(self, fixed_db: float | None = None, path: Path | None = None) -> None:
         self._fixed_db = fixed_db
@@ -25,6 +27,7 @@ class Strand:
         self._extra_db = 0.0
         self._reflectances_db: tuple[float, ...] = ()
         self._cut = False
+        self._ratios: dict[float, float] = {}  # by wavelength, of what holds now
         self.observers: list[LightObserver] = []
 
     @property
@@ -79,9 +82,24 @@ class Strand:
         whole = self._path.loss_db(wavelength_nm) if self._fixed_db is None else self._fixed_db
         return whole + self._extra_db
 
+    def parts(self, wavelength_nm: float) -> tuple[Part, ...]:
+        """What lies on the way, in the order of the light; their losses add up to that of the strand."""
+        if self._fixed_db is None:
+            found = list(self._path.parts(wavelength_nm))
+        else:
+            found = [Part(f"{self._path.length_m:g} m", self._fixed_db)]
+        if self._extra_db:
+            found.append(Part("disturbance", self._extra_db))
+        if self._cut:
+            found.append(Part("cut", math.inf))
+        return tuple(found)
+
     def transmission(self, wavelength_nm: float) -> float:
         """Power ratio from end to end."""
-        return 0.0 if self._cut else db_to_ratio(-self.loss_db(wavelength_nm))
+        ratio = self._ratios.get(wavelength_nm)
+        if ratio is None:
+            ratio = self._ratios[wavelength_nm] = 0.0 if self._cut else db_to_ratio(-self.loss_db(wavelength_nm))
+        return ratio
 
     def dispersion_ps_nm(self, wavelength_nm: float) -> float:
         """Chromatic dispersion of the path in ps/nm."""
@@ -97,5 +115,6 @@ class Strand:
             observer.light_changes()
 
     def _tell(self) -> None:
+        self._ratios.clear()
         for observer in tuple(self.observers):
             observer.light_changed()

@@ -58,20 +58,24 @@ class Joint(NamedTuple):
 
     loss_db: float
     reflectance_db: float
+    name: str = "joint"
 
 
 JOINTS = {
-    "lc": Joint(0.2, UPC_DB),
-    "lc-apc": Joint(0.2, APC_DB),
-    "mpo": Joint(0.35, APC_DB),  # typical single-mode
-    "mpo-max": Joint(0.75, APC_DB),
-    "splice": Joint(0.05, -math.inf),
+    joint.name: joint
+    for joint in (
+        Joint(0.2, UPC_DB, "lc"),
+        Joint(0.2, APC_DB, "lc-apc"),
+        Joint(0.35, APC_DB, "mpo"),  # typical single-mode
+        Joint(0.75, APC_DB, "mpo-max"),
+        Joint(0.05, -math.inf, "splice"),
+    )
 }
 
 
 def dirty(joint: Joint, extra_db: float = DIRT_LOSS_DB) -> Joint:
     """The same joint with dirt on it, which takes `extra_db` more of the light."""
-    return Joint(joint.loss_db + extra_db, max(joint.reflectance_db, DIRTY_DB))
+    return Joint(joint.loss_db + extra_db, max(joint.reflectance_db, DIRTY_DB), f"dirty {joint.name}")
 
 
 def attenuation_db_per_km(kind: GlassKind, wavelength_nm: float) -> float:
@@ -117,6 +121,13 @@ def interference(reflectances_db: Iterable[float]) -> float:
     return total
 
 
+class Part(NamedTuple):
+    """One thing on the way of the light, and what it takes in dB; infinite where the fibre is cut."""
+
+    name: str
+    loss_db: float
+
+
 class Bend(NamedTuple):
     """Turns of fibre around a radius."""
 
@@ -152,14 +163,22 @@ class Path:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
+    def parts(self, wavelength_nm: float) -> tuple[Part, ...]:
+        """What lies on the way, from end to end: the first joint, the glass with its bends, the other joints."""
+        joints = [Part(joint.name, joint.loss_db) for joint in self.joints]
+        glass_db = attenuation_db_per_km(self.glass, wavelength_nm) * self.length_m / 1000
+        found = [*joints[:1], Part(f"{self.length_m:g} m {self.glass.name}", glass_db)]
+        for bend in self.bends:
+            turned_db = bend_loss_db(bend.radius_mm, wavelength_nm, bend.turns)
+            found.append(Part(f"{bend.turns:g} turns r {bend.radius_mm:g} mm", turned_db))
+        found += joints[1:]
+        if self.extra_db:
+            found.append(Part("extra", self.extra_db))
+        return tuple(found)
+
     def loss_db(self, wavelength_nm: float) -> float:
         """What the path takes from light of a wavelength."""
-        return (
-            attenuation_db_per_km(self.glass, wavelength_nm) * self.length_m / 1000
-            + sum(joint.loss_db for joint in self.joints)
-            + sum(bend_loss_db(bend.radius_mm, wavelength_nm, bend.turns) for bend in self.bends)
-            + self.extra_db
-        )
+        return sum(part.loss_db for part in self.parts(wavelength_nm))
 
     def dispersion_ps_nm(self, wavelength_nm: float) -> float:
         """Chromatic dispersion; none in multi-mode glass, where a link's reach and TDECQ account for it."""

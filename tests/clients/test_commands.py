@@ -220,3 +220,25 @@ def test_user_memory_outlives_a_killed_emulator(tmp_path: Path) -> None:
         )
         assert found.strip() == "[0, 0, 0]"
         emulator.process.kill()
+
+
+def test_a_link_is_drawn(tmp_path: Path) -> None:
+    testbed = tmp_path / "lab.yaml"
+    testbed.write_text(
+        f"version: 1\nports:\n  a: {{profile: {DR4}, bus: 1}}\n  b: {{profile: {DR4}, bus: 2}}\n  c: {{bus: 3}}\n"
+        "fibres:\n  a-b: {from: a, to: b, length_m: 500}\n"
+    )
+    emulator = Running(tmp_path, str(testbed), "--name", "t", "--speed", "20", "--forget")
+    with emulator.process:
+        emulator.wait_for("get", "b", "DPStateHostLane1", until="DPActivated")
+        drawn = emulator.call("show", "a-b")
+        assert "a to b: budget 3.0 dB for 500 m" in drawn
+        assert "--[mpo -0.35]->" in drawn
+        assert emulator.call("show", "b", "--link").splitlines()[0] == drawn.splitlines()[0]
+        strand = json.loads(emulator.call("show", "a-b", "--json"))["legs"][0]["strands"][0]
+        assert strand["points"][0]["dbm"] - strand["rx_dbm"] == pytest.approx(0.875, abs=0.01)
+        assert emulator.call("show", "a").startswith("page lower")
+        assert "a port that one is plugged into" in emulator.refusal("show", "c", "--link", expect=2)
+        assert "expected one of a, b, c" in emulator.refusal("show", "nothing", expect=2)
+        assert "expected one of them" in emulator.refusal("show", "a", "--link", "--raw", expect=2)
+        emulator.process.kill()
