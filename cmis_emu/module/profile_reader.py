@@ -69,6 +69,7 @@ _THRESHOLDS = {
 }
 MAX_LANES = 32  # four banks (PAGE-09)
 SMALLEST, LARGEST = 1e-12, 1e12
+_CHANCES, LARGEST_CHANCE = ("burst_continuation",), 0.95
 _POSITIVE = (
     "_j_per_k",
     "_k_per_w",
@@ -334,6 +335,8 @@ def _record(outer: Located, name: str, section: Located, kind: type[_T]) -> _T:
         elif int in choices:
             least = 0 if key == "media_lanes" else 1  # a copper cable has no light
             values[key] = section.number(key, least, MAX_LANES, whole=True)
+        elif key in _CHANCES:
+            values[key] = section.number(key, 0, LARGEST_CHANCE)
         else:
             smallest = SMALLEST if key.endswith(_POSITIVE) else -LARGEST
             values[key] = section.number(key, smallest, LARGEST)

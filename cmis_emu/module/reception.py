@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.module.vdm_reception import PathLanes, frame_measure, frames_per_s
-from cmis_emu.physics.fec import codeword_error_ratio, sew_max
+from cmis_emu.module.vdm_reception import PathLanes, bursts_of, frame_measure, frames_per_s
+from cmis_emu.physics.fec import Bursts, codeword_error_ratio, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import level_transition_db
@@ -44,12 +44,16 @@ class MediaReception:
 
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Errored frames ratio: that of uncorrectable codewords."""
-        return codeword_error_ratio([self.ber(lane, sample, at_ns) for lane in path.media_lanes])
+        bers = [self.ber(lane, sample, at_ns) for lane in path.media_lanes]
+        return codeword_error_ratio(bers, self._bursts(path))
 
     def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Most wrong symbols of a codeword in one interval."""
         bers = [self.ber(lane, sample, at_ns) for lane in path.media_lanes]
-        return float(sew_max(bers, self.frames_per_s(path) * self.interval_s))
+        return float(sew_max(bers, self.frames_per_s(path) * self.interval_s, self._bursts(path)))
+
+    def _bursts(self, path: PathLanes) -> Bursts:
+        return bursts_of(path, self.plant.parameters.receiver)
 
     def frames_per_s(self, path: PathLanes) -> float:
         """Codewords each second."""
@@ -71,8 +75,8 @@ class MediaReception:
         low, high = [ber for _, ber in best], [ber for _, ber in worst]
         if measure is Measure.BER or not isinstance(resource, PathLanes):
             return low[0], high[0]
-        frames = self.frames_per_s(resource) * self.interval_s
-        return frame_measure(measure, low, frames), frame_measure(measure, high, frames)
+        frames, bursts = self.frames_per_s(resource) * self.interval_s, self._bursts(resource)
+        return frame_measure(measure, low, frames, bursts), frame_measure(measure, high, frames, bursts)
 
     def _bounds(
         self, lane: int, at_ns: int, horizon_ns: int, jitter_db: float

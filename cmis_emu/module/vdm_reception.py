@@ -17,7 +17,7 @@ from cmis_emu.module.routing import HOST_NOISE_DB, host_noise_db
 from cmis_emu.module.sides import Side
 from cmis_emu.module.states import OPERATING
 from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.physics.fec import SYMBOL_BITS, SYMBOLS, codeword_error_ratio, sew_max
+from cmis_emu.physics.fec import SINGLE, SYMBOL_BITS, SYMBOLS, Bursts, codeword_error_ratio, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.receiver import (
     WORST_BER,
@@ -26,6 +26,9 @@ from cmis_emu.physics.receiver import (
     host_esnr_db,
     level_transition_db,
 )
+
+NOT_INTERLEAVED_BPS = 150e9
+"""Up to here a data path has one FEC codeword at a time; faster ones put each lane's symbols into two in turn."""
 
 
 class PathLanes(NamedTuple):
@@ -162,13 +165,23 @@ class HostReception:
 
 def frames_per_s(path: PathLanes, receiver: ReceiverParameters) -> float:
     """Codewords each second of a data path whose media lanes have such receivers."""
-    bits = len(path.media_lanes) * receiver.symbol_rate_bd * receiver.bits_per_symbol
-    return bits / (SYMBOLS * SYMBOL_BITS)
+    return _bit_rate(path, receiver) / (SYMBOLS * SYMBOL_BITS)
 
 
-def frame_measure(measure: Measure, bers: Sequence[float], frames: float) -> float:
+def bursts_of(path: PathLanes, receiver: ReceiverParameters) -> Bursts:
+    """How errors of a data path's media lanes follow each other in its codewords."""
+    if not receiver.burst_continuation:
+        return SINGLE
+    return Bursts(receiver.burst_continuation, 2 if _bit_rate(path, receiver) > NOT_INTERLEAVED_BPS else 1)
+
+
+def _bit_rate(path: PathLanes, receiver: ReceiverParameters) -> float:
+    return len(path.media_lanes) * receiver.symbol_rate_bd * receiver.bits_per_symbol
+
+
+def frame_measure(measure: Measure, bers: Sequence[float], frames: float, bursts: Bursts = SINGLE) -> float:
     """FERC, or SEWmax of that many frames, of lanes that share codewords."""
-    return codeword_error_ratio(bers) if measure is Measure.FERC else float(sew_max(bers, frames))
+    return codeword_error_ratio(bers, bursts) if measure is Measure.FERC else float(sew_max(bers, frames, bursts))
 
 
 def _ber(esnr_db: float) -> float:

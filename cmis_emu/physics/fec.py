@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +44,28 @@ def _binomial(symbols: int, ratio: float, deepest: int) -> _Array:
     return np.exp(logs)
 
 
-def symbol_errors(bers: Sequence[float], deepest: int = SYMBOLS) -> _Array:
+class Bursts(NamedTuple):
+    """How errors follow each other: a wrong PAM4 symbol makes the next one wrong with chance `continuation`.
+
+    interleaved: codewords that take the symbols of a lane in turn (400G: 2).
+    """
+
+    continuation: float = 0.0
+    interleaved: int = 1
+
+
+SINGLE = Bursts()
+"""Bits fail one by one."""
+
+
+def symbol_errors(bers: Sequence[float], deepest: int = SYMBOLS, bursts: Bursts = SINGLE) -> _Array:
     """P(k) that a codeword has k wrong symbols, k from 0 to `deepest`, which is at least 1.
 
     bers: bit error ratios of the lanes that share each codeword's symbols evenly.
     """
     ratios = [symbol_error_ratio(ber) for ber in bers]
+    if bursts.continuation > 0:
+        return _in_bursts(sum(ratios) / len(ratios), deepest, bursts)
     if max(ratios) - min(ratios) <= 1e-9 * max(ratios):
         return _binomial(SYMBOLS, ratios[0], deepest)
     total: _Array | None = None
@@ -59,12 +77,39 @@ def symbol_errors(bers: Sequence[float], deepest: int = SYMBOLS) -> _Array:
     return total
 
 
-def codeword_error_ratio(bers: Sequence[float]) -> float:
+@lru_cache(maxsize=64)
+def _burst_sizes(bursts: Bursts) -> _Array:
+    """P(n) that a burst has n wrong symbols of one codeword: a geometric run behind the first."""
+    a, interleaved = bursts
+    second = a ** (5 * (interleaved - 1)) * sum(a**k for k in range(1, 6)) / 5
+    further = a ** (5 * interleaved)
+    sizes = np.zeros(SYMBOLS + 1)
+    sizes[1] = 1 - second
+    sizes[2:] = second * further ** np.arange(SYMBOLS - 1) * (1 - further)
+    return sizes
+
+
+def _in_bursts(ratio: float, deepest: int, bursts: Bursts) -> _Array:
+    """`symbol_errors` where they come in bursts, at random: a compound Poisson number, by Panjer's recursion."""
+    sizes = _burst_sizes(bursts)
+    weighted = sizes * _COUNTS
+    rate = SYMBOLS * ratio / float(weighted.sum())
+    found = np.zeros(deepest + 1)
+    found[0] = math.exp(-rate)
+    for k in range(1, deepest + 1):
+        found[k] = rate / k * float(weighted[1 : k + 1] @ found[k - 1 :: -1][:k])
+    return found
+
+
+def codeword_error_ratio(bers: Sequence[float], bursts: Bursts = SINGLE) -> float:
     """Ratio of uncorrectable codewords (CER, what CMIS calls FERC) of lanes that share codewords."""
     worst = max(bers)
     if worst <= 0.0:
         return 0.0
-    return min(1.0, float(symbol_errors(bers, _deep_enough(worst))[CORRECTABLE + 1 :].sum()))
+    chances = symbol_errors(bers, _deep_enough(worst), bursts)
+    if bursts.continuation > 0 and len(chances) > DEEPEST + 1:  # many errors: some of the tail is beyond the symbols
+        return 1.0 - float(chances[: CORRECTABLE + 1].sum())
+    return min(1.0, float(chances[CORRECTABLE + 1 :].sum()))
 
 
 def _deep_enough(worst: float) -> int:
@@ -97,34 +142,11 @@ def seconds_to_uncorrectable(cer: float, data_rate_gbps: float) -> float:
     return math.inf if cer <= 0 else 1 / (cer * codewords_per_s(data_rate_gbps))
 
 
-def sew_max(bers: Sequence[float], codewords: float) -> int:
+def sew_max(bers: Sequence[float], codewords: float, bursts: Bursts = SINGLE) -> int:
     """The most wrong symbols to expect in one of `codewords` codewords (SEWmax)."""
-    chances = symbol_errors(bers, _deep_enough(max(bers)))
+    chances = symbol_errors(bers, _deep_enough(max(bers)), bursts)
     tails = np.cumsum(chances[::-1])[::-1]  # P(X >= n)
     for wrong in range(CORRECTABLE + 1):
         if codewords * float(tails[wrong + 1]) < _SEW_LIMIT:
             return wrong
     return CORRECTABLE + 1
-
-
-def burst_symbol_errors(ber: float, continuation: float, interleaved: int = 1) -> _Array:
-    """P(k) when an error goes on to the next PAM4 symbol with chance `continuation` (a DFE's tail).
-
-    The wrong FEC symbols of a burst, as seen by one of `interleaved` codewords, are a geometric run; bursts
-    come at random, so a codeword's total is a compound Poisson number (Panjer's recursion).
-    """
-    if continuation <= 0:
-        return symbol_errors([ber])
-    a = continuation
-    second = a ** (5 * (interleaved - 1)) * sum(a**k for k in range(1, 6)) / 5
-    further = a ** (5 * interleaved)
-    sizes = np.zeros(SYMBOLS + 1)
-    sizes[1] = 1 - second
-    for size in range(2, SYMBOLS + 1):
-        sizes[size] = second * further ** (size - 2) * (1 - further)
-    bursts = SYMBOLS * symbol_error_ratio(ber) / float((sizes * _COUNTS).sum())
-    found = np.zeros(SYMBOLS + 1)
-    found[0] = math.exp(-bursts)
-    for k in range(1, SYMBOLS + 1):
-        found[k] = bursts / k * float((_COUNTS[1 : k + 1] * sizes[1 : k + 1] * found[k - 1 :: -1][:k]).sum())
-    return found

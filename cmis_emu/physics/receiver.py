@@ -45,6 +45,7 @@ class ReceiverParameters:
     overload_oma_dbm: float = 4.2
     symbol_rate_bd: float = REFERENCE_BAUD
     levels: int = 4  # 4: PAM4, 2: NRZ
+    burst_continuation: float = 0.0  # chance that an error spoils the next symbol too: a DFE's tail
 
     def __deepcopy__(self, memo: object) -> Self:
         return self  # immutable: snapshots share it

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cmis_emu.physics.fec import (
     CORRECTABLE,
-    burst_symbol_errors,
+    Bursts,
     codeword_error_ratio,
     codewords_per_s,
     frame_loss_ratio,
@@ -93,15 +93,25 @@ def test_unequal_lanes_and_breakout() -> None:
 
 @pytest.mark.parametrize(("a", "one", "two"), [(0.5, 6.3e-9, 2.3e-12), (0.75, 3.5e-6, 2.0e-9)])
 def test_bursts(a: float, one: float, two: float) -> None:
-    assert burst_symbol_errors(2.4e-4, a)[CORRECTABLE + 1 :].sum() == pytest.approx(one, rel=0.02)
-    assert burst_symbol_errors(2.4e-4, a, 2)[CORRECTABLE + 1 :].sum() == pytest.approx(two, rel=0.03)
+    assert codeword_error_ratio([2.4e-4], Bursts(a)) == pytest.approx(one, rel=0.02)
+    assert codeword_error_ratio([2.4e-4], Bursts(a, 2)) == pytest.approx(two, rel=0.03)
+    assert symbol_errors([2.4e-4], bursts=Bursts(a)).sum() == pytest.approx(1)
+    assert sew_max([2.4e-4], codewords_per_s(400), Bursts(a)) > 12
 
 
 def test_bursts_of_one_are_single_errors() -> None:
     """The compound Poisson number is some 20 % above the binomial one, as the sheet says."""
-    ratio = burst_symbol_errors(2.4e-4, 1e-9)[CORRECTABLE + 1 :].sum() / codeword_error_ratio([2.4e-4])
+    ratio = codeword_error_ratio([2.4e-4], Bursts(1e-9)) / codeword_error_ratio([2.4e-4])
     assert ratio == pytest.approx(1.2, abs=0.06)
-    assert burst_symbol_errors(2.4e-4, 0.0).sum() == pytest.approx(1)
+
+
+def test_bursts_of_unequal_lanes() -> None:
+    """Bursts are as many as the lanes have together; the order of the lanes does not matter."""
+    lanes = [1e-8, 1e-8, 1e-8, 1e-3]
+    found = codeword_error_ratio(lanes, Bursts(0.5))
+    assert found == pytest.approx(codeword_error_ratio(lanes[::-1], Bursts(0.5)))
+    assert found == pytest.approx(codeword_error_ratio([2.5e-4], Bursts(0.5)), rel=0.05)
+    assert found > codeword_error_ratio(lanes)
 
 
 def test_most_wrong_symbols_in_a_codeword() -> None:
@@ -111,8 +121,11 @@ def test_most_wrong_symbols_in_a_codeword() -> None:
     assert sew_max([0.1], codewords_per_s(400)) == CORRECTABLE + 1
 
 
-@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=8))
-def test_any_lanes_give_an_answer(bers: list[float]) -> None:
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=8), st.floats(0, 0.9), st.integers(1, 4))
+def test_any_lanes_give_an_answer(bers: list[float], continuation: float, interleaved: int) -> None:
+    bursts = Bursts(continuation, interleaved)
+    assert 0.0 <= codeword_error_ratio(bers, bursts) <= 1.0
+    assert 0 <= sew_max(bers, 1e6, bursts) <= CORRECTABLE + 1
     cer = codeword_error_ratio(bers)
     assert 0.0 <= cer <= 1.0
     assert codeword_error_ratio([max(bers)]) >= cer * (1 - 1e-9)

@@ -32,12 +32,12 @@ Build = Callable[..., Emulator]
 def build(tmp_path: Path) -> Iterator[Build]:
     """A pair of DR4 whose units do not differ: (loss in dB, ports' profile is one 400G path) -> a warm link."""
     made: list[Emulator] = []
-    lines = ("profile: nominal", "base: qsfpdd-400g-dr4", "title: DR4 as the sheet has it", "plant:")
+    lines = ["profile: nominal", "base: qsfpdd-400g-dr4", "title: DR4 as the sheet has it", "plant:"]
     spreads = ("tx_spread_db", "tdecq_spread_db", "bias_spread", "power_noise_db")
     path = tmp_path / "nominal.yaml"
-    path.write_text("\n".join([*lines, *(f"  {name}: 0.0" for name in spreads), *VDM]) + "\n")
 
-    def link(loss_db: float) -> Emulator:
+    def link(loss_db: float, *plant: str) -> Emulator:
+        path.write_text("\n".join([*lines, *(f"  {name}: 0.0" for name in spreads), *plant, *VDM]) + "\n")
         ports = {name: {"profile": str(path), "bus": n} for n, name in enumerate("ab", 1)}
         fibres = {"a-b": {"from": "a", "to": "b", "length_m": 500, "loss_db": loss_db}}
         emu = Emulator.load({"version": 1, "ports": ports, "fibres": fibres}, clock=ManualClock())
@@ -96,6 +96,14 @@ def test_the_link_at_four_losses(
         assert ferc == pytest.approx(cer, rel=0.25)  # the 16th power of the error ratio
     else:
         assert ferc < 1e-20
+
+
+def test_errors_in_bursts_spoil_more_codewords(build: Build) -> None:
+    """A DFE's tail at the limit of the FEC, two codewords interleaved: 2.0e-9 of them, not 8.15e-13."""
+    emu = build(7.0, "  receiver: {burst_continuation: 0.75}")
+    _, host = hosts(emu)
+    assert observe(host, BER)[1] == pytest.approx(2.40e-4, rel=0.02)  # as many bits are wrong
+    assert observe(host, FERC)[1] == pytest.approx(2.0e-9, rel=0.2)
 
 
 def test_statistics_follow_a_fault(build: Build) -> None:

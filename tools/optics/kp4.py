@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache, partial
 
 from cmis_emu.physics.fec import (
-    CORRECTABLE,
-    burst_symbol_errors,
+    Bursts,
     codeword_error_ratio,
     codewords_per_s,
     frame_loss_ratio,
@@ -18,9 +17,9 @@ from optics.figure import Axis, Curve, Figure, Panel, Point, points
 FEC_LIMIT_BER = 2.4e-4
 
 
-@cache  # a few milliseconds each, and asked again for every fingerprint
+@cache  # asked again for every fingerprint
 def _bursts(continuation: float, interleaved: int, ber: float) -> float:
-    return float(burst_symbol_errors(ber, continuation, interleaved)[CORRECTABLE + 1 :].sum())
+    return codeword_error_ratio([ber], Bursts(continuation, interleaved))
 
 
 def _codewords(wrong: float) -> float:
