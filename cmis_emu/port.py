@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
@@ -54,6 +54,18 @@ def pattern_code(name: str) -> int:
     if name not in known:
         raise InputError(repr(name), f"one of {', '.join(known)}", field="pattern")
     return known[name]
+
+
+class Fault(Protocol):
+    """One armed misbehaviour of a port, kept by the port while modules come and go (`Port.arm`).
+
+    attach: a module is in the cage: when armed there, and at each insertion, before the module gets power.
+    detach: the fault is cleared; `port.occupant` may be None. Neither is told when the module leaves, since the
+    module's parts go with it; what sits in the port's target does not, so attach must bear being repeated.
+    """
+
+    def attach(self, port: Port) -> None: ...
+    def detach(self, port: Port) -> None: ...
 
 
 class EmptyPortError(CmisEmuError):
@@ -212,6 +224,7 @@ class Port:
         self._rewire = rewire
         self._nvm = nvm
         self._host_signals = [HostSignal()] * MAX_LANES  # every host lane carries a good signal
+        self._faults: list[Fault] = []
 
     @property
     def module(self) -> Module:
@@ -250,7 +263,25 @@ class Port:
             for number in range(8 * len(module.banks)):
                 self._apply_host_signal(module, number + 1)
             self._rewire(self.name)
+            for fault in self._faults:
+                fault.attach(self)
             module.set_power(self.pins.power)
+
+    def arm(self, fault: Fault) -> None:
+        """From now on the module in this cage misbehaves so, and every one that comes after it."""
+        with self._lock:
+            self._clock.sync()
+            self._faults.append(fault)
+            if self.occupant is not None:
+                fault.attach(self)
+
+    def disarm(self, fault: Fault) -> None:
+        """Clear a fault; harmless for one that is not armed."""
+        with self._lock:
+            self._clock.sync()
+            if fault in self._faults:
+                self._faults.remove(fault)
+                fault.detach(self)
 
     def remove(self) -> None:
         """Pull the module out. A transaction under way ends there."""
