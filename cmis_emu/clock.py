@@ -139,6 +139,10 @@ class Clock:
             self.next_due_ns = heap[0][0] if heap else NEVER
         self._now = max(self._now, target_ns)
 
+    def pass_ns(self, duration_ns: int) -> None:
+        """Let time pass: at once where it moves when told, by waiting where it runs. Hold no lock."""
+        raise NotImplementedError(f"{type(self).__name__} does not let time pass")
+
     def pending(self) -> list[tuple[int, int, Event]]:
         """Events that wait, as (due, serial, event): what a snapshot keeps."""
         return [entry for entry in self._heap if entry[2].pending]
@@ -169,6 +173,9 @@ class ManualClock(Clock):
             raise InputError(f"{duration_ns} ns", "a duration of 0 or more")
         with self._lock:
             self._run_until(self._now + duration_ns)
+
+    def pass_ns(self, duration_ns: int) -> None:
+        self.advance_ns(duration_ns)
 
     def sync(self) -> int:
         if self.next_due_ns <= self._now and not self._running:
@@ -220,6 +227,9 @@ class ScaledClock(Clock):
             self.sync()
             if self._wake is not None:
                 self._wake.notify()  # it waits for a moment of the old time
+
+    def pass_ns(self, duration_ns: int) -> None:
+        time.sleep(max(0, duration_ns) / NS_PER_S / self.speed)
 
     def start(self, lock: threading.RLock) -> None:
         """Run due events in a daemon thread, each under `lock`, until `close`."""

@@ -11,6 +11,8 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from cmis_emu.errors import AttachError, CmisEmuError, InputError, UnknownFieldE
 from cmis_emu.link_budget import link_budget
 from cmis_emu.port import Port
 from cmis_emu.registers.view import decode_page
+from cmis_emu.scenarios.reader import read_scenario
+from cmis_emu.scenarios.result import ScenarioResult
+from cmis_emu.scenarios.run import Run
 
 # -- where emulators are found ---------------------------------------------------------------------
 
@@ -87,7 +92,11 @@ class ControlServer:
             "pin": self._pin,
             "insert": self._insert,
             "remove": self._remove,
+            "scenario": self._scenario,
+            "scenario_result": self._scenario_result,
         }
+        self._runs: list[Future[ScenarioResult]] = []
+        self._players = ThreadPoolExecutor(thread_name_prefix="cmis-emu-scenario")
 
     def __call__(self, payload: bytes) -> bytes:
         try:
@@ -102,6 +111,18 @@ class ControlServer:
         except CmisEmuError as error:
             reply = {"error": str(error)}
         return json.dumps(reply, default=_plain).encode()
+
+    def _scenario(self, request: dict[str, Any]) -> int:
+        """Start a scenario beside whoever uses the emulator; its number is for `scenario_result`."""
+        scenario = read_scenario(str(request["source"]))
+        run = Run(scenario, self._emulator, seed=request.get("seed"))
+        self._runs.append(self._players.submit(run.play))
+        return len(self._runs) - 1
+
+    def _scenario_result(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """What came of a scenario; None while it plays."""
+        run = self._runs[int(request["number"])]
+        return asdict(run.result()) if run.done() else None
 
     def _port(self, request: dict[str, Any]) -> Port:
         name = str(request["port"])

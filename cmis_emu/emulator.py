@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,10 @@ from cmis_emu.links import Fibre
 from cmis_emu.nvm import NvmFolder
 from cmis_emu.physics.parameters import Environment
 from cmis_emu.port import Port
+from cmis_emu.scenarios.model import Scenario
+from cmis_emu.scenarios.reader import read_scenario
+from cmis_emu.scenarios.result import ScenarioResult
+from cmis_emu.scenarios.run import Run
 from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
 
 MAX_SETTLE_S = 120.0
@@ -84,7 +89,7 @@ class Emulator:
     @classmethod
     def load(
         cls,
-        source: str | Path | Mapping[str, Any],
+        source: str | Path | Mapping[str, Any] | Testbed,
         clock: Clock | None = None,
         seed: int | None = None,
         nvm: str | Path | None = None,
@@ -95,7 +100,7 @@ class Emulator:
         (user page 03h, host password) from one emulator to the next; without it they start as from the factory.
         Raises InputError with file:line, field, found, expected.
         """
-        testbed = read_testbed(source)
+        testbed = source if isinstance(source, Testbed) else read_testbed(source)
         return cls(testbed, clock or ScaledClock(), seed, None if nvm is None else Path(nvm))
 
     # -- hosts ---------------------------------------------------------------------------------------
@@ -106,6 +111,13 @@ class Emulator:
             known = ", ".join(str(n) for n in sorted(self.buses))
             raise InputError(f"bus {number}", f"one of the buses {known}", field="bus")
         return VirtualSMBus(self.buses[number], self.lock)
+
+    def smbus_of(self, port: str) -> VirtualSMBus:
+        """The bus of a port, as `smbus`. Raises InputError for a port that is not there."""
+        if port not in self.ports:
+            raise InputError(repr(port), f"one of {', '.join(self.ports)}", field="port")
+        target = self.ports[port].target
+        return self.smbus(next(number for number, bus in self.buses.items() if target in bus.targets.values()))
 
     def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
         """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
@@ -139,6 +151,34 @@ class Emulator:
                     raise CmisEmuError(f"found modules still busy after {limit_s:g} s, expected them to come to rest")
                 clock.advance(0.05)
             return clock.now - start
+
+    def pass_time(self, duration_ns: int) -> None:
+        """Let simulated time pass: at once on a manual clock, by waiting on one that runs."""
+        self.clock.pass_ns(duration_ns)
+
+    # -- scenarios -----------------------------------------------------------------------------------
+
+    def run_scenario(
+        self, source: str | Path | Mapping[str, Any] | Scenario, *, seed: int | None = None, hosts: bool = True
+    ) -> ScenarioResult:
+        """Play a scenario from its beginning to its end on the modules that are here, as they are now.
+
+        source: a name of the library, a file, or a dict of the same shape. hosts: False when a host of your own
+        does what the scenario's would do. Raises InputError for a mistake in it, or for names that are not here.
+        """
+        return Run(_scenario(source), self, seed=seed, hosts=hosts).play()
+
+    @contextmanager
+    def playing(
+        self, source: str | Path | Mapping[str, Any] | Scenario, *, seed: int | None = None, hosts: bool = False
+    ) -> Iterator[Run]:
+        """Play a scenario beside what you do in the block; `to_the_end()` lets its rest happen and gives the result."""
+        run = Run(_scenario(source), self, seed=seed, hosts=hosts)
+        run.ride()
+        try:
+            yield run
+        finally:
+            run.end()
 
     # -- snapshots -----------------------------------------------------------------------------------
 
@@ -208,3 +248,7 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _scenario(source: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
+    return source if isinstance(source, Scenario) else read_scenario(source)

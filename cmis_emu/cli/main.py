@@ -14,6 +14,7 @@ import click
 
 from cmis_emu.cli import check as checking
 from cmis_emu.cli import running
+from cmis_emu.cli import scenario as scenarios
 from cmis_emu.cli.demo import play
 from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
@@ -240,6 +241,52 @@ def check(target: str, level: str, json_path: Path | None, junit_path: Path | No
     module, cycles its power states and applies its applications.
     """
     sys.exit(checking.check(target, checking.LEVELS[level], json_path, junit_path, attach))
+
+
+@cli.group(name="scenario")
+def scenario_() -> None:
+    """Faults on demand: list, check and run scenarios."""
+
+
+@scenario_.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="machine-readable")
+def scenario_list(as_json: bool) -> None:
+    """The scenarios that come with the package, one line each."""
+    scenarios.show_library(as_data=as_json)
+
+
+@scenario_.command(name="actions")
+@click.argument("name", required=False)
+def scenario_actions(name: str | None) -> None:
+    """What a step can do: all actions and host programs, or one with its arguments."""
+    scenarios.show_actions(name)
+
+
+@scenario_.command(name="check")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def scenario_check(files: tuple[str, ...]) -> None:
+    """Check scenario files without running them; every mistake with file and line."""
+    sys.exit(scenarios.check(files))
+
+
+@scenario_.command(name="schema")
+def scenario_schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    scenarios.print_schema()
+
+
+@scenario_.command(name="run")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|NAME...")
+@click.option("--speed", type=float, help="real time at this speed; without it as fast as it goes")
+@click.option("--seed", type=int, help="seed of noise and chance")
+@click.option("--report", type=click.Path(path_type=Path), metavar="F", help="write it: .json, .xml (JUnit), or text")
+@click.option("--quiet", is_flag=True, help="only the closing line")
+@attach_option
+def scenario_run(
+    files: tuple[str, ...], speed: float | None, seed: int | None, report: Path | None, quiet: bool, attach: str | None
+) -> None:
+    """Run scenarios: on an emulator of their own, or with --attach on a running one."""
+    sys.exit(scenarios.run(files, speed, seed, attach, report, quiet=quiet))
 
 
 @cli.command()

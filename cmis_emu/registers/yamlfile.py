@@ -30,12 +30,13 @@ _MAYBE_SPECIAL = re.compile(r"[-+.0-9yYnNoO]")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)\Z")
 _HEX = re.compile(r"[-+]?0x[0-9a-fA-F_]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9_]*)?\.[0-9]+|[0-9]+\.)(?:[eE][-+]?[0-9]+)?\Z")
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+\Z")
 _TEXT = "or the text in quotes"
 _REFUSED = (
     (re.compile(r"(?:y|n|yes|no|on|off)\Z", re.IGNORECASE), f"true or false, {_TEXT}"),
     (re.compile(r"[-+]?0[0-9_]+\Z"), f"a decimal number without leading zeros, 0x and hex digits, {_TEXT}"),
     (re.compile(r"[-+]?0[bo][0-7_]+\Z"), "a decimal number, or 0x and hex digits"),
-    (re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+\Z"), f"a number with a dot, such as 1.0e-7, {_TEXT}"),
+    (_EXPONENT, f"a number with a dot, such as 1.0e-7, {_TEXT}"),
     (re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9]*)?\Z"), f"a plain number, {_TEXT}"),
     (re.compile(r"[-+]?\.(?:inf|nan)\Z", re.IGNORECASE), "a finite number"),
 )
@@ -89,8 +90,11 @@ class Located(dict[str, Any]):
         return value
 
 
-def load_yaml(path: Path | str, text: str | None = None) -> Located:
-    """The mapping in `path` (or in `text`, with `path` as its name). Raises InputError with file:line."""
+def load_yaml(path: Path | str, text: str | None = None, *, exponents: bool = False) -> Located:
+    """The mapping in `path` (or in `text`, with `path` as its name). Raises InputError with file:line.
+
+    exponents: `1e-4` is a number, for readers that take numbers with units; else it is refused.
+    """
     name = str(path)
     if text is None:
         try:
@@ -105,7 +109,7 @@ def load_yaml(path: Path | str, text: str | None = None) -> Located:
     if len(text) > MAX_BYTES:
         raise InputError(f"{len(text)} characters", f"at most {MAX_BYTES}", file=name)
     try:
-        return _build(text, name)
+        return _build(text, name, exponents)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(x for x in (error.problem, error.context) if x)
@@ -136,10 +140,11 @@ def _relocate(value: Any, name: str) -> Any:
 class _Builder:
     """Makes values of parser events, in one pass. `stack` holds the open containers."""
 
-    __slots__ = ("keys", "name", "stack", "top")
+    __slots__ = ("exponents", "keys", "name", "stack", "top")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, exponents: bool) -> None:
         self.name = name
+        self.exponents = exponents
         self.stack: list[Located | list[Any]] = []
         self.keys: list[tuple[str, int] | None] = []  # per open container: the key that waits for its value
         self.top: Located | None = None
@@ -155,7 +160,12 @@ class _Builder:
             return
         if event.tag is not None and event.tag != _STR_TAG:
             raise self.refuse(f"the tag {event.tag}", "plain data without tags", line)
-        self.put(scalar(event.value, self.name, line) if event.implicit[0] else event.value, line)
+        if not event.implicit[0]:
+            self.put(event.value, line)
+        elif self.exponents and _EXPONENT.match(event.value):
+            self.put(float(event.value), line)
+        else:
+            self.put(scalar(event.value, self.name, line), line)
 
     def open(self, event: Any, value: Located | list[Any], line: int) -> None:
         if event.tag is not None:
@@ -190,8 +200,8 @@ class _Builder:
         self.keys[-1] = None
 
 
-def _build(text: str, name: str) -> Located:
-    builder = _Builder(name)
+def _build(text: str, name: str, exponents: bool) -> Located:
+    builder = _Builder(name, exponents)
     event: Any
     for event in yaml.parse(text, Loader=_Loader):
         kind = type(event)

@@ -6,11 +6,13 @@ name, what it takes, and how it is armed. Actions register themselves with `@act
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.clock import Clock
 from cmis_emu.errors import InputError
 from cmis_emu.links import Fibre
@@ -26,6 +28,15 @@ class World(Protocol):
     ports: dict[str, Port]
     fibres: dict[str, Fibre]
     seed: int
+    lock: threading.RLock
+
+    def smbus_of(self, port: str) -> VirtualSMBus:
+        """The bus that a host reaches a port's module by, at 50h."""
+        ...
+
+    def pass_time(self, duration_ns: int) -> None:
+        """Let simulated time pass; the lock is not held meanwhile where time runs by itself."""
+        ...
 
 
 class Kind(Enum):

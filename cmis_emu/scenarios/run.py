@@ -1,0 +1,496 @@
+"""Carries a scenario out: does its steps when their time or their event has come, runs its hosts, and judges.
+
+A run goes from one moment of an agenda to the next: steps, ends of faults, turns of host programs, and looks at
+conditions, each `LOOK_NS` apart and after every transaction. `play` does that in a loop of its own, which lets time
+pass; `ride` leaves time to others, a test or a clock that runs, and is woken by it. All of it holds the emulator's
+lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cmis_emu.bus.tap import Transaction
+from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event, seconds
+from cmis_emu.errors import CmisEmuError, InputError
+from cmis_emu.occasions import Occasions
+from cmis_emu.scenarios.action import Call, Undo, World
+from cmis_emu.scenarios.host import Host, HostFailure, Work
+from cmis_emu.scenarios.model import (
+    LEVELS,
+    AccessCondition,
+    Condition,
+    Direction,
+    Expectation,
+    FieldCondition,
+    HostCondition,
+    Mode,
+    Outcome,
+    PinCondition,
+    Scenario,
+    Step,
+    StepCondition,
+    Which,
+)
+from cmis_emu.scenarios.result import ScenarioEvent, ScenarioResult, Verdict
+from cmis_emu.scenarios.watch import RegisterWatch
+
+LOOK_NS = 10 * NS_PER_MS
+"""How often conditions are looked at when nothing else happens; values that drift are seen so late at most."""
+
+
+@dataclass(slots=True)
+class _Started:
+    """What became of a step. `undo` while its fault is armed."""
+
+    step: Step
+    occasions: list[Occasions] = field(default_factory=list)
+    done_ns: int | None = None
+    times: int = 0
+    undo: Undo | None = None
+    outcome: Outcome | None = None
+    asked_ns: int | None = None  # when its event happened
+
+
+@dataclass(slots=True)
+class _Hope:
+    """An expectation under way."""
+
+    expectation: Expectation
+    verdict: Verdict | None = None
+    held_at: int | None = None
+
+
+class Run:
+    """One run of one scenario on one emulator, which is called world here. Use it once.
+
+    faults: False leaves every fault out and runs only the hosts; an honest scenario then fails.
+    hosts: False leaves the scenario's hosts out, since a real one does their work.
+    """
+
+    def __init__(
+        self, scenario: Scenario, world: World, *, seed: int | None = None, faults: bool = True, hosts: bool = True
+    ) -> None:
+        missing = [port for port in scenario.ports if port not in world.ports]
+        missing += [fibre for fibre in scenario.fibres if fibre not in world.fibres]
+        if missing:
+            here = ", ".join((*world.ports, *world.fibres))
+            raise InputError(f"the names {here}", f"an emulator that has {', '.join(missing)}", file=scenario.file)
+        self._scenario = scenario
+        self._world = world
+        self.seed = next(each for each in (seed, scenario.seed, world.seed) if each is not None)
+        self._with_faults = faults
+        self._with_hosts = hosts
+        self._clock: Clock = world.clock
+        self._start_ns = 0
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._serial = itertools.count()
+        self._started = {step.name: _Started(step) for step in scenario.steps}
+        self._hopes = [
+            _Hope(expectation) for expectation in scenario.expectations if hosts or not expectation.host_needed
+        ]
+        self._events: list[ScenarioEvent] = []
+        self._failures: list[str] = []
+        self._hits: dict[AccessCondition, int] = {}
+        self._accesses = {c for c in self._conditions() if isinstance(c, AccessCondition)}
+        self._transactions = 0
+        self._hash = hashlib.sha256()
+        self._watches = {name: RegisterWatch(port) for name, port in world.ports.items()}
+        self._taps: dict[str, Callable[[Transaction], None]] = {}
+        self._looking = False
+        self._riding = False
+        self._wake: Event | None = None
+        self.finished = False
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def play(self) -> ScenarioResult:
+        """From the beginning to the end. Everything that is still armed is cleared then."""
+        self.begin()
+        return self.to_the_end()
+
+    def ride(self) -> None:
+        """Begin, and go on as others let time pass."""
+        self._riding = True
+        self.begin()
+        self._set_alarm()
+
+    def to_the_end(self) -> ScenarioResult:
+        """Let the rest of the time pass, after `ride`."""
+        self._riding = False
+        if self._wake is not None:
+            self._wake.cancel()
+        try:
+            while (wait := self.turn()) is not None:
+                self._world.pass_time(wait)
+        finally:
+            self.end()
+        return self.result()
+
+    def _set_alarm(self) -> None:
+        """Be woken by the clock for the next moment of the agenda."""
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if self._riding and self._agenda and not self.finished:
+            self._wake = self._clock.at(self._start_ns + self._agenda[0][0], self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self.turn()
+        self._set_alarm()
+
+    def begin(self) -> None:
+        """Time starts."""
+        with self._world.lock:
+            self._start_ns = self._clock.sync()
+            for name, port in self._world.ports.items():
+                self._taps[name] = tap = self._tap_of(name)
+                port.target.taps.append(tap)
+                self._watches[name].start()
+            for started in self._started.values():
+                self._plan(started)
+            self._at(self._scenario.duration_ns, self._last)
+            self._at(0, self._look_again)
+
+    def turn(self) -> int | None:
+        """Do what is due; how many ns to let pass until the next moment, or None at the end."""
+        with self._world.lock:
+            now = self._clock.sync() - self._start_ns
+            while not self.finished and self._agenda and self._agenda[0][0] <= now:
+                _, _, call = heapq.heappop(self._agenda)
+                call()
+                now = self._clock.sync() - self._start_ns
+            if self.finished:
+                return None
+            return self._agenda[0][0] - now if self._agenda else NEVER
+
+    def end(self) -> None:
+        """Clear what is armed, and let go of the emulator."""
+        with self._world.lock:
+            self.finished = True
+            for started in self._started.values():
+                if started.undo is not None:
+                    started.undo()
+                    started.undo = None
+            for name, tap in self._taps.items():
+                self._world.ports[name].target.taps.remove(tap)
+            self._taps.clear()
+
+    def result(self) -> ScenarioResult:
+        """What came of it."""
+        for event in self._events:
+            self._hash.update(str(event).encode())
+        verdicts = [hope.verdict for hope in self._hopes if hope.verdict is not None]
+        return ScenarioResult(
+            self._scenario.name,
+            self._scenario.title,
+            self._scenario.file,
+            self.seed,
+            self._scenario.duration_ns,
+            tuple(self._events),
+            tuple(verdicts),
+            tuple(self._failures),
+            self._transactions,
+            self._hash.hexdigest(),
+        )
+
+    @property
+    def _now(self) -> int:
+        return self._clock.now_ns - self._start_ns
+
+    def _at(self, time_ns: int, call: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (time_ns, next(self._serial), call))
+        if self._riding and self._wake is not None and time_ns < self._wake.due_ns - self._start_ns:
+            self._set_alarm()
+
+    def _last(self) -> None:
+        self._look()
+        for started in self._started.values():
+            trigger = started.step.trigger
+            if started.asked_ns is None and trigger.when is not None and trigger.within_ns is not None:
+                self._fail(started.step.name, f"{trigger.when} has not come to the end")
+        for hope in self._hopes:
+            self._close(hope)
+        self.finished = True
+
+    def _log(self, kind: str, who: str, text: str) -> None:
+        self._events.append(ScenarioEvent(self._now, kind, who, text))
+
+    def _fail(self, who: str, text: str) -> None:
+        self._failures.append(f"{who}: {text}")
+        self._log("fail", who, text)
+
+    # -- steps -----------------------------------------------------------------------------------------
+
+    def _left_out(self, step: Step) -> bool:
+        return not (self._with_faults if step.action is not None else self._with_hosts)
+
+    def _plan(self, started: _Started) -> None:
+        trigger = started.step.trigger
+        if trigger.when is None:
+            started.asked_ns = trigger.at_ns
+            self._at(trigger.at_ns + trigger.delay_ns, lambda: self._do(started))
+        elif trigger.within_ns is not None:
+            self._at(trigger.within_ns, lambda: self._late(started))
+
+    def _late(self, started: _Started) -> None:
+        if started.asked_ns is None and not self._left_out(started.step):
+            self._fail(started.step.name, f"{started.step.trigger.when} has not come in time")
+            started.asked_ns = self._now  # it is not waited for any longer
+
+    def _do(self, started: _Started) -> None:
+        """It is time for a step; and for its next time, if there is one."""
+        step = started.step
+        started.times += 1
+        trigger = step.trigger
+        if trigger.period_ns is not None and started.times < trigger.times:
+            self._at(self._now + trigger.period_ns, lambda: self._do(started))
+        if self._left_out(step):
+            return
+        self._log("step", step.name, f"{step.title}{_shown(step.arguments)}")
+        if step.program is not None:
+            self._start_host(started)
+        else:
+            self._arm(started)
+        if started.done_ns is None:
+            started.done_ns = self._now
+        self._look()
+
+    def _arm(self, started: _Started) -> None:
+        step = started.step
+        assert step.action is not None
+        if started.undo is not None:
+            started.undo()
+            started.undo = None
+        channel = 1_000_000 + 1000 * list(self._started).index(step.name) + started.times
+        occasions = Occasions(self.seed, channel, step.skip, step.every, step.count, step.probability)
+        occasions.on_taken = lambda: self._log("strike", step.name, step.title)
+        started.occasions.append(occasions)
+        try:
+            undo = step.action.arm(Call(self._world, step.arguments, occasions))
+        except CmisEmuError as error:
+            self._fail(step.name, str(error))
+            return
+        if step.action.lasting:
+            started.undo = undo
+            if step.duration_ns is not None:
+                number = started.times
+                self._at(self._now + step.duration_ns, lambda: self._undo(started, number))
+
+    def _undo(self, started: _Started, number: int) -> None:
+        if started.undo is None or started.times != number:
+            return  # armed anew meanwhile, or cleared
+        started.undo()
+        started.undo = None
+        self._log("end", started.step.name, started.step.title)
+        self._look()
+
+    # -- hosts -----------------------------------------------------------------------------------------
+
+    def _start_host(self, started: _Started) -> None:
+        step = started.step
+        assert step.program is not None
+        bus = self._world.smbus_of(step.arguments["port"])
+        host = Host(bus, lambda: self._clock.now_ns / NS_PER_S)
+        started.outcome = None
+        self._go_on(started, step.program.start(host, step.arguments))
+
+    def _go_on(self, started: _Started, work: Work) -> None:
+        try:
+            wait_s = next(work)
+        except StopIteration:
+            self._host_ended(started, Outcome.DONE, "done")
+        except HostFailure as error:
+            self._host_ended(started, Outcome.FAILED, f"failed, {error}")
+        else:
+            self._at(self._now + max(1, seconds(wait_s)), lambda: self._go_on(started, work))
+
+    def _host_ended(self, started: _Started, outcome: Outcome, text: str) -> None:
+        started.outcome = outcome
+        self._log("host", started.step.name, text)
+        self._look()
+
+    # -- what hosts do ---------------------------------------------------------------------------------
+
+    def _tap_of(self, name: str) -> Callable[[Transaction], None]:
+        def tap(done: Transaction) -> None:
+            self._transaction(name, done)
+
+        return tap
+
+    def _transaction(self, name: str, done: Transaction) -> None:
+        self._transactions += 1
+        self._hash.update(repr((name, done)).encode())
+        for condition in self._accesses:
+            if condition.port == name and _matches(condition, done):
+                self._hits[condition] = self._hits.get(condition, 0) + 1
+        if not done.read or done.error is not None:
+            self._log("access", name, str(done))
+        self._look()
+
+    # -- conditions ------------------------------------------------------------------------------------
+
+    def _conditions(self) -> list[Condition]:
+        steps = [step.trigger.when for step in self._scenario.steps if step.trigger.when is not None]
+        return [*steps, *(expectation.condition for expectation in self._scenario.expectations)]
+
+    def _look_again(self) -> None:
+        self._look()
+        self._at(self._now + LOOK_NS, self._look_again)
+
+    def _look(self) -> None:
+        """Judge every condition that something waits for. What that sets off is looked at again, here."""
+        if self._looking or self.finished:
+            return
+        self._looking = True
+        try:
+            for name, watch in self._watches.items():
+                for change in watch.changes():
+                    self._log("register", name, change)
+            for started in self._started.values():
+                when = started.step.trigger.when
+                if started.asked_ns is None and when is not None and self._holds(when):
+                    started.asked_ns = self._now
+                    delay_ns = started.step.trigger.delay_ns
+                    if delay_ns:
+                        self._at(self._now + delay_ns, lambda started=started: self._do(started))  # type: ignore[misc]
+                    else:
+                        self._looking = False
+                        self._do(started)
+                        self._looking = True
+            for hope in self._hopes:
+                if hope.verdict is None:
+                    self._judge(hope)
+        finally:
+            self._looking = False
+
+    def _holds(self, condition: Condition) -> bool:
+        """Does a condition hold now, or has it happened?"""
+        if isinstance(condition, FieldCondition):
+            return self._field_holds(condition)
+        if isinstance(condition, PinCondition):
+            return self._world.ports[condition.port].pins.get(condition.pin) is condition.level
+        if isinstance(condition, AccessCondition):
+            return self._hits.get(condition, 0) >= condition.nth
+        started = self._started[condition.step]
+        if isinstance(condition, StepCondition):
+            if condition.spent:
+                return bool(started.occasions) and started.occasions[-1].spent
+            return started.done_ns is not None
+        if condition.outcome is Outcome.FINISHED:
+            return started.outcome is not None
+        return started.outcome is condition.outcome
+
+    def _field_holds(self, condition: FieldCondition) -> bool:
+        module = self._world.ports[condition.port].occupant
+        if module is None:
+            return False
+        lanes = condition.lanes
+        if isinstance(lanes, tuple):
+            each = [module.get(condition.field, lane=lane, bank=condition.bank) for lane in lanes]
+            return all(condition.comparison.holds(value) for value in each)
+        value = module.get(condition.field, bank=condition.bank)
+        if lanes is None or not isinstance(value, list):
+            return condition.comparison.holds(value)
+        found = [condition.comparison.holds(one) for one in value]
+        return any(found) if lanes is Which.ANY else all(found)
+
+    def _value(self, condition: Condition) -> str:
+        """What a condition's subject is now, for people."""
+        if isinstance(condition, FieldCondition):
+            module = self._world.ports[condition.port].occupant
+            if module is None:
+                return "no module"
+            value = module.get(condition.field, bank=condition.bank)
+            return module.describe(condition.field, value)
+        if isinstance(condition, PinCondition):
+            return "high" if self._world.ports[condition.port].pins.get(condition.pin) else "low"
+        if isinstance(condition, AccessCondition):
+            return f"{self._hits.get(condition, 0)} times"
+        if isinstance(condition, HostCondition):
+            outcome = self._started[condition.step].outcome
+            return "still at work" if outcome is None else outcome.value
+        return "not done"
+
+    # -- expectations ----------------------------------------------------------------------------------
+
+    def _base(self, hope: _Hope) -> int | None:
+        """From when an expectation counts; None while its step has not been done."""
+        after = hope.expectation.after
+        return 0 if after is None else self._started[after].done_ns
+
+    def _judge(self, hope: _Hope) -> None:
+        base = self._base(hope)
+        if base is None:
+            return
+        want = hope.expectation
+        now = self._now
+        end = self._scenario.duration_ns if want.until_ns is None else base + want.until_ns
+        if now < base + want.from_ns:
+            if not isinstance(want.condition, LEVELS) and want.mode is Mode.NEVER and self._holds(want.condition):
+                self._decide(hope, want.from_ns == 0, "it happened before its time")
+            return
+        if want.mode is Mode.AT:
+            if now >= end:
+                self._decide(hope, self._holds(want.condition), self._value(want.condition))
+            elif hope.held_at is None:
+                hope.held_at = end
+                self._at(end, self._look)
+            return
+        if now > end:
+            self._close(hope)
+            return
+        if hope.held_at is None and want.until_ns is not None:
+            hope.held_at = end
+            self._at(end, self._look)
+        holds = self._holds(want.condition)
+        if want.mode is Mode.ONCE and holds:
+            self._decide(hope, True, self._value(want.condition))
+        elif want.mode is Mode.NEVER and holds:
+            self._decide(hope, False, self._value(want.condition))
+        elif want.mode is Mode.ALWAYS and not holds:
+            self._decide(hope, False, self._value(want.condition))
+
+    def _close(self, hope: _Hope) -> None:
+        """Its time is over: what did not happen has not."""
+        if hope.verdict is not None:
+            return
+        want = hope.expectation
+        if self._base(hope) is None:
+            self._decide(hope, False, f"step {want.after} was never done")
+        elif want.mode is Mode.AT:
+            self._decide(hope, self._holds(want.condition), self._value(want.condition))
+        else:
+            self._decide(hope, want.mode is not Mode.ONCE, self._value(want.condition))
+
+    def _decide(self, hope: _Hope, passed: bool, found: str) -> None:
+        want = hope.expectation
+        hope.verdict = Verdict(want.name, want.line, str(want), passed, self._now, found)
+        self._log("expect", want.name, f"{'met' if passed else 'FAILED'}: {want} (found {found})")
+
+
+def _matches(condition: AccessCondition, done: Transaction) -> bool:
+    if condition.direction is not Direction.BOTH and done.read is not (condition.direction is Direction.READ):
+        return False
+    if condition.page is not None and not done.touches(condition.page, condition.first, condition.last):
+        return False
+    if condition.value is not None and done.byte_at(condition.first) != condition.value:
+        return False
+    if condition.outcome is None:
+        return True
+    refused = done.error is not None
+    if condition.outcome in ("done", "refused"):
+        return refused is (condition.outcome == "refused")
+    return refused and errno.errorcode.get(done.error or 0) == condition.outcome
+
+
+def _shown(arguments: Any) -> str:
+    said = ", ".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
+    return f" ({said})" if said else ""
