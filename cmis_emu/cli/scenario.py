@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,10 +29,8 @@ def show_library(*, as_data: bool) -> None:
     """One line for each scenario of the library."""
     found = [read_scenario(name) for name in library.names()]
     if as_data:
-        rows = [
-            {"name": s.name, "title": s.title, "rows": s.rows, "sources": s.sources, "file": s.file} for s in found
-        ]
-        click.echo(json.dumps(rows, indent=2))
+        keys = ("name", "title", "rows", "sources", "file")
+        click.echo(json.dumps([{key: getattr(scenario, key) for key in keys} for scenario in found], indent=2))
         return
     width = max((len(scenario.name) for scenario in found), default=0)
     for scenario in found:
@@ -130,13 +128,14 @@ def _run_here(scenario: Scenario, speed: float | None, seed: int | None) -> Scen
 def _run_there(file: str, attach: str, seed: int | None) -> ScenarioResult:
     """On a running emulator, beside whoever uses it."""
     source = str(library.find(file).resolve())
+    pause = threading.Event()
     with running.client(attach) as emulator:
         number = emulator.ask("scenario", source=source, seed=seed)
         while True:
             found = emulator.ask("scenario_result", number=number)
             if found is not None:
                 return ScenarioResult.from_data(found)
-            time.sleep(0.2)
+            pause.wait(0.2)
 
 
 def _write(report: Path, results: Sequence[ScenarioResult]) -> None:

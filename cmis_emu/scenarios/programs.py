@@ -179,7 +179,7 @@ def release(host: Host, given: Mapping[str, Any]) -> Work:
 @program("host.bring_up", {
     "port": PORT,
     "app_sel": Argument(COUNT, "number of the application", default=1),
-    "lanes": Argument(Kind.LANES, "host lanes of all data paths to make; all that the application can have", default=None),
+    "lanes": Argument(Kind.LANES, "host lanes of the data paths to make; without it all that fit"),
     "release": Argument(Kind.FLAG, "first free all lanes that another application may hold", default=False),
     "bank": BANK,
     "limit": Argument(DURATION, "longest wait for the module to be ready; as advertised when not given"),

@@ -453,9 +453,7 @@ class Run:
         holds = self._holds(want.condition)
         if want.mode is Mode.ONCE and holds:
             self._decide(hope, True, self._value(want.condition))
-        elif want.mode is Mode.NEVER and holds:
-            self._decide(hope, False, self._value(want.condition))
-        elif want.mode is Mode.ALWAYS and not holds:
+        elif (want.mode is Mode.NEVER and holds) or (want.mode is Mode.ALWAYS and not holds):
             self._decide(hope, False, self._value(want.condition))
 
     def _close(self, hope: _Hope) -> None:

@@ -31,7 +31,7 @@ def schema() -> dict[str, Any]:
             "source": _texts("threads or papers that tell of it"),
             "rows": _texts("rows of the catalogue of field failures that it reproduces"),
             "testbed": {
-                "description": "a profile, a testbed file, or a testbed written here; without it any that has the names",
+                "description": "a profile, a testbed file, or a testbed; without it any that has the names",
                 "type": ["string", "object"],
             },
             "seed": {"type": "integer", "minimum": 0},
@@ -121,7 +121,7 @@ def _condition() -> dict[str, Any]:
     port = {"type": ["string", "integer"]}
     place = {"type": ["string", "boolean"]}
     lanes = {"oneOf": [{"enum": ["all", "any"]}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}
-    names = {key: value for key in ("is", "not", "above", "below")}
+    names = dict.fromkeys(("is", "not", "above", "below"), value)
     accesses = [
         _object([kind, "port"], {kind: place, "port": port, "value": {"type": "integer"}, "is": {"type": "string"},
                                  "nth": {"type": "integer"}})
@@ -134,7 +134,10 @@ def _condition() -> dict[str, Any]:
                 {"field": {"$ref": "#/$defs/field"}, "port": port, "lane": lanes, "lanes": lanes,
                  "bank": {"type": "integer"}, **names},
             ),
-            _object(["pin", "port", "is"], {"pin": {"type": "string"}, "port": port, "is": {"enum": ["high", "low", True, False]}}),
+            _object(
+                ["pin", "port", "is"],
+                {"pin": {"type": "string"}, "port": port, "is": {"enum": ["high", "low", True, False]}},
+            ),
             _object(["step"], {"step": {"type": "string"}, "is": {"enum": ["done", "spent"]}}),
             _object(["host", "is"], {"host": {"type": "string"}, "is": {"enum": [each.value for each in Outcome]}}),
             *accesses,
@@ -161,5 +164,3 @@ def _expectation(condition: dict[str, Any]) -> dict[str, Any]:
     found = _object([], properties)
     found["oneOf"] = [{"required": [kind]} for kind in ("that", "never", "always")]
     return found
-
-
