@@ -8,63 +8,26 @@ lock.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from cmis_emu.bus.tap import Transaction
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event, seconds
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.occasions import Occasions
-from cmis_emu.scenarios.action import Call, Undo, World
+from cmis_emu.scenarios.action import Call, World
+from cmis_emu.scenarios.conditions import Conditions, Progress
+from cmis_emu.scenarios.hopes import Hopes
 from cmis_emu.scenarios.host import Host, HostFailure, Work
-from cmis_emu.scenarios.model import (
-    LEVELS,
-    AccessCondition,
-    Condition,
-    Direction,
-    Expectation,
-    FieldCondition,
-    HostCondition,
-    Mode,
-    Outcome,
-    PinCondition,
-    Scenario,
-    Step,
-    StepCondition,
-    Which,
-)
-from cmis_emu.scenarios.result import ScenarioEvent, ScenarioResult, Verdict
+from cmis_emu.scenarios.model import Outcome, Scenario, Step
+from cmis_emu.scenarios.result import ScenarioEvent, ScenarioResult
 from cmis_emu.scenarios.watch import RegisterWatch
 
 LOOK_NS = 10 * NS_PER_MS
 """How often conditions are looked at when nothing else happens; values that drift are seen so late at most."""
-
-
-@dataclass(slots=True)
-class _Started:
-    """What became of a step. `undo` while its fault is armed."""
-
-    step: Step
-    occasions: list[Occasions] = field(default_factory=list)
-    done_ns: int | None = None
-    times: int = 0
-    undo: Undo | None = None
-    outcome: Outcome | None = None
-    asked_ns: int | None = None  # when its event happened
-
-
-@dataclass(slots=True)
-class _Hope:
-    """An expectation under way."""
-
-    expectation: Expectation
-    verdict: Verdict | None = None
-    held_at: int | None = None
 
 
 class Run:
@@ -91,14 +54,21 @@ class Run:
         self._start_ns = 0
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._serial = itertools.count()
-        self._started = {step.name: _Started(step) for step in scenario.steps}
-        self._hopes = [
-            _Hope(expectation) for expectation in scenario.expectations if hosts or not expectation.host_needed
-        ]
+        self._started = {step.name: Progress(step) for step in scenario.steps}
         self._events: list[ScenarioEvent] = []
         self._failures: list[str] = []
-        self._hits: dict[AccessCondition, int] = {}
-        self._accesses = {c for c in self._conditions() if isinstance(c, AccessCondition)}
+        wanted = tuple(each for each in scenario.expectations if hosts or not each.host_needed)
+        waited = [step.trigger.when for step in scenario.steps if step.trigger.when is not None]
+        self._conditions = Conditions(world, self._started, [*waited, *(each.condition for each in wanted)])
+        self._hopes = Hopes(
+            wanted,
+            scenario.duration_ns,
+            self._conditions,
+            self._started,
+            at=self._at,
+            look=self._look,
+            told=lambda verdict, text: self._log("expect", verdict.name, text),
+        )
         self._transactions = 0
         self._hash = hashlib.sha256()
         self._watches = {name: RegisterWatch(port) for name, port in world.ports.items()}
@@ -187,7 +157,6 @@ class Run:
         """What came of it."""
         for event in self._events:
             self._hash.update(str(event).encode())
-        verdicts = [hope.verdict for hope in self._hopes if hope.verdict is not None]
         return ScenarioResult(
             self._scenario.name,
             self._scenario.title,
@@ -195,7 +164,7 @@ class Run:
             self.seed,
             self._scenario.duration_ns,
             tuple(self._events),
-            tuple(verdicts),
+            self._hopes.verdicts(),
             tuple(self._failures),
             self._transactions,
             self._hash.hexdigest(),
@@ -216,8 +185,7 @@ class Run:
             trigger = started.step.trigger
             if started.asked_ns is None and trigger.when is not None and trigger.within_ns is not None:
                 self._fail(started.step.name, f"{trigger.when} has not come to the end")
-        for hope in self._hopes:
-            self._close(hope)
+        self._hopes.close(self._now)
         self.finished = True
 
     def _log(self, kind: str, who: str, text: str) -> None:
@@ -232,7 +200,7 @@ class Run:
     def _left_out(self, step: Step) -> bool:
         return not (self._with_faults if step.action is not None else self._with_hosts)
 
-    def _plan(self, started: _Started) -> None:
+    def _plan(self, started: Progress) -> None:
         trigger = started.step.trigger
         if trigger.when is None:
             started.asked_ns = trigger.at_ns
@@ -240,12 +208,12 @@ class Run:
         elif trigger.within_ns is not None:
             self._at(trigger.within_ns, lambda: self._late(started))
 
-    def _late(self, started: _Started) -> None:
+    def _late(self, started: Progress) -> None:
         if started.asked_ns is None and not self._left_out(started.step):
             self._fail(started.step.name, f"{started.step.trigger.when} has not come in time")
             started.asked_ns = self._now  # it is not waited for any longer
 
-    def _do(self, started: _Started) -> None:
+    def _do(self, started: Progress) -> None:
         """It is time for a step; and for its next time, if there is one."""
         step = started.step
         started.times += 1
@@ -263,7 +231,7 @@ class Run:
             started.done_ns = self._now
         self._look()
 
-    def _arm(self, started: _Started) -> None:
+    def _arm(self, started: Progress) -> None:
         step = started.step
         assert step.action is not None
         if started.undo is not None:
@@ -284,7 +252,7 @@ class Run:
                 number = started.times
                 self._at(self._now + step.duration_ns, lambda: self._undo(started, number))
 
-    def _undo(self, started: _Started, number: int) -> None:
+    def _undo(self, started: Progress, number: int) -> None:
         if started.undo is None or started.times != number:
             return  # armed anew meanwhile, or cleared
         started.undo()
@@ -294,7 +262,7 @@ class Run:
 
     # -- hosts -----------------------------------------------------------------------------------------
 
-    def _start_host(self, started: _Started) -> None:
+    def _start_host(self, started: Progress) -> None:
         step = started.step
         assert step.program is not None
         bus = self._world.smbus_of(step.arguments["port"])
@@ -302,7 +270,7 @@ class Run:
         started.outcome = None
         self._go_on(started, step.program.start(host, step.arguments))
 
-    def _go_on(self, started: _Started, work: Work) -> None:
+    def _go_on(self, started: Progress, work: Work) -> None:
         try:
             wait_s = next(work)
         except StopIteration:
@@ -312,7 +280,7 @@ class Run:
         else:
             self._at(self._now + max(1, seconds(wait_s)), lambda: self._go_on(started, work))
 
-    def _host_ended(self, started: _Started, outcome: Outcome, text: str) -> None:
+    def _host_ended(self, started: Progress, outcome: Outcome, text: str) -> None:
         started.outcome = outcome
         self._log("host", started.step.name, text)
         self._look()
@@ -328,18 +296,12 @@ class Run:
     def _transaction(self, name: str, done: Transaction) -> None:
         self._transactions += 1
         self._hash.update(repr((name, done)).encode())
-        for condition in self._accesses:
-            if condition.port == name and _matches(condition, done):
-                self._hits[condition] = self._hits.get(condition, 0) + 1
+        self._conditions.happened(name, done, self._now)
         if not done.read or done.error is not None:
             self._log("access", name, str(done))
         self._look()
 
-    # -- conditions ------------------------------------------------------------------------------------
-
-    def _conditions(self) -> list[Condition]:
-        steps = [step.trigger.when for step in self._scenario.steps if step.trigger.when is not None]
-        return [*steps, *(expectation.condition for expectation in self._scenario.expectations)]
+    # -- looking ------------------------------------------------------------------------------------------
 
     def _look_again(self) -> None:
         self._look()
@@ -356,7 +318,7 @@ class Run:
                     self._log("register", name, change)
             for started in self._started.values():
                 when = started.step.trigger.when
-                if started.asked_ns is None and when is not None and self._holds(when):
+                if started.asked_ns is None and when is not None and self._conditions.holds(when):
                     started.asked_ns = self._now
                     delay_ns = started.step.trigger.delay_ns
                     if delay_ns:
@@ -365,128 +327,9 @@ class Run:
                         self._looking = False
                         self._do(started)
                         self._looking = True
-            for hope in self._hopes:
-                if hope.verdict is None:
-                    self._judge(hope)
+            self._hopes.judge(self._now)
         finally:
             self._looking = False
-
-    def _holds(self, condition: Condition) -> bool:
-        """Does a condition hold now, or has it happened?"""
-        if isinstance(condition, FieldCondition):
-            return self._field_holds(condition)
-        if isinstance(condition, PinCondition):
-            return self._world.ports[condition.port].pins.get(condition.pin) is condition.level
-        if isinstance(condition, AccessCondition):
-            return self._hits.get(condition, 0) >= condition.nth
-        started = self._started[condition.step]
-        if isinstance(condition, StepCondition):
-            if condition.spent:
-                return bool(started.occasions) and started.occasions[-1].spent
-            return started.done_ns is not None
-        if condition.outcome is Outcome.FINISHED:
-            return started.outcome is not None
-        return started.outcome is condition.outcome
-
-    def _field_holds(self, condition: FieldCondition) -> bool:
-        module = self._world.ports[condition.port].occupant
-        if module is None:
-            return False
-        lanes = condition.lanes
-        if isinstance(lanes, tuple):
-            each = [module.get(condition.field, lane=lane, bank=condition.bank) for lane in lanes]
-            return all(condition.comparison.holds(value) for value in each)
-        value = module.get(condition.field, bank=condition.bank)
-        if lanes is None or not isinstance(value, list):
-            return condition.comparison.holds(value)
-        found = [condition.comparison.holds(one) for one in value]
-        return any(found) if lanes is Which.ANY else all(found)
-
-    def _value(self, condition: Condition) -> str:
-        """What a condition's subject is now, for people."""
-        if isinstance(condition, FieldCondition):
-            module = self._world.ports[condition.port].occupant
-            if module is None:
-                return "no module"
-            value = module.get(condition.field, bank=condition.bank)
-            return module.describe(condition.field, value)
-        if isinstance(condition, PinCondition):
-            return "high" if self._world.ports[condition.port].pins.get(condition.pin) else "low"
-        if isinstance(condition, AccessCondition):
-            return f"{self._hits.get(condition, 0)} times"
-        if isinstance(condition, HostCondition):
-            outcome = self._started[condition.step].outcome
-            return "still at work" if outcome is None else outcome.value
-        return "not done"
-
-    # -- expectations ----------------------------------------------------------------------------------
-
-    def _base(self, hope: _Hope) -> int | None:
-        """From when an expectation counts; None while its step has not been done."""
-        after = hope.expectation.after
-        return 0 if after is None else self._started[after].done_ns
-
-    def _judge(self, hope: _Hope) -> None:
-        base = self._base(hope)
-        if base is None:
-            return
-        want = hope.expectation
-        now = self._now
-        end = self._scenario.duration_ns if want.until_ns is None else base + want.until_ns
-        if now < base + want.from_ns:
-            if not isinstance(want.condition, LEVELS) and want.mode is Mode.NEVER and self._holds(want.condition):
-                self._decide(hope, want.from_ns == 0, "it happened before its time")
-            return
-        if want.mode is Mode.AT:
-            if now >= end:
-                self._decide(hope, self._holds(want.condition), self._value(want.condition))
-            elif hope.held_at is None:
-                hope.held_at = end
-                self._at(end, self._look)
-            return
-        if now > end:
-            self._close(hope)
-            return
-        if hope.held_at is None and want.until_ns is not None:
-            hope.held_at = end
-            self._at(end, self._look)
-        holds = self._holds(want.condition)
-        if want.mode is Mode.ONCE and holds:
-            self._decide(hope, True, self._value(want.condition))
-        elif (want.mode is Mode.NEVER and holds) or (want.mode is Mode.ALWAYS and not holds):
-            self._decide(hope, False, self._value(want.condition))
-
-    def _close(self, hope: _Hope) -> None:
-        """Its time is over: what did not happen has not."""
-        if hope.verdict is not None:
-            return
-        want = hope.expectation
-        if self._base(hope) is None:
-            self._decide(hope, False, f"step {want.after} was never done")
-        elif want.mode is Mode.AT:
-            self._decide(hope, self._holds(want.condition), self._value(want.condition))
-        else:
-            self._decide(hope, want.mode is not Mode.ONCE, self._value(want.condition))
-
-    def _decide(self, hope: _Hope, passed: bool, found: str) -> None:
-        want = hope.expectation
-        hope.verdict = Verdict(want.name, want.line, str(want), passed, self._now, found)
-        self._log("expect", want.name, f"{'met' if passed else 'FAILED'}: {want} (found {found})")
-
-
-def _matches(condition: AccessCondition, done: Transaction) -> bool:
-    if condition.direction is not Direction.BOTH and done.read is not (condition.direction is Direction.READ):
-        return False
-    if condition.page is not None and not done.touches(condition.page, condition.first, condition.last):
-        return False
-    if condition.value is not None and done.byte_at(condition.first) != condition.value:
-        return False
-    if condition.outcome is None:
-        return True
-    refused = done.error is not None
-    if condition.outcome in ("done", "refused"):
-        return refused is (condition.outcome == "refused")
-    return refused and errno.errorcode.get(done.error or 0) == condition.outcome
 
 
 def _shown(arguments: Any) -> str:
