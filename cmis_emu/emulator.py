@@ -58,7 +58,7 @@ class Emulator:
         self._servers: list[SocketServer] = []
         self._closed = False
         for index, plan in enumerate(testbed.ports):
-            target = Target()
+            target = Target(clock=clock)
             self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
             self.ports[plan.name] = Port(
                 plan.name,
