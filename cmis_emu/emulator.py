@@ -63,7 +63,7 @@ class Emulator:
         self._servers: list[SocketServer] = []
         self._closed = False
         for index, plan in enumerate(testbed.ports):
-            target = Target()
+            target = Target(clock=clock)
             self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
             self.ports[plan.name] = Port(
                 plan.name,
@@ -154,7 +154,8 @@ class Emulator:
 
     def pass_time(self, duration_ns: int) -> None:
         """Let simulated time pass: at once on a manual clock, by waiting on one that runs."""
-        self.clock.pass_ns(duration_ns)
+        with self.lock:
+            self.clock.wait(duration_ns)
 
     # -- scenarios -----------------------------------------------------------------------------------
 

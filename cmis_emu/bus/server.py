@@ -18,8 +18,9 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.preload import wire
-from cmis_emu.bus.virtual import BusError, Message, VirtualBus
+from cmis_emu.bus.virtual import Message, VirtualBus
 from cmis_emu.errors import NotAvailableError
 
 ControlHandler = Callable[[bytes], bytes]

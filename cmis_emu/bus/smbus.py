@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self
 
 from cmis_emu.bus import virtual
-from cmis_emu.bus.virtual import I2C_M_RD, BusError, Message, VirtualBus
+from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
 
 
 class I2cMessage(Protocol):
@@ -95,13 +96,16 @@ class VirtualSMBus:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self.pec or not 0 <= register <= 255:
             return self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.BYTE_DATA)[0]
-        with self._lock:  # the commonest call of all, without the detour through message objects
-            target = bus.targets.get(i2c_addr)
-            if target is not None and target.write(bytes((register,))) is not None:
-                data = target.read(1)
-                if data is not None:
-                    return data[0]
         number = errno.ENXIO if 0 <= i2c_addr <= virtual.ADDRESS_MAX else errno.EINVAL
+        try:
+            with self._lock:  # the commonest call of all, without the detour through message objects
+                target = bus.targets.get(i2c_addr)
+                if target is not None and target.write(bytes((register,))) is not None:
+                    data = target.read(1)
+                    if data is not None:
+                        return data[0]
+        except BusError as error:
+            number = error.errno
         raise OSError(number, os.strerror(number))
 
     def write_byte_data(self, i2c_addr: int, register: int, value: int, force: bool | None = None) -> None:

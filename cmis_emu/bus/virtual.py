@@ -12,6 +12,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.target import Target
 
 I2C_M_RD = 0x0001
@@ -49,14 +50,6 @@ class Message:
     flags: int = 0
     data: bytes = b""
     length: int = 0
-
-
-class BusError(Exception):
-    """A transfer failed; `errno` is what a kernel adapter returns for it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(errno.errorcode.get(number, str(number)))
-        self.errno = number
 
 
 @dataclass(slots=True)

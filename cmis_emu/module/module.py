@@ -140,6 +140,11 @@ class Module:
         now = self.clock.sync()
         return self._managed and self._selected and now >= self._hold_until_ns
 
+    def mapped(self) -> tuple[int, int]:
+        """Page and bank that the upper half shows."""
+        upper = self.memory.upper
+        return upper.number, upper.bank
+
     def latch(self, address: int) -> None:
         """Bring live bytes up to date, once at the start of a read (MON-06)."""
         page = self.memory.lower if address < 128 else self.memory.upper
