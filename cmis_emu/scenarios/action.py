@@ -109,6 +109,18 @@ class Action:
 
 ACTIONS: dict[str, Action] = {}
 
+STEP_KEYS = (
+    "id", "at", "when", "within", "delay", "every", "repeat", "do", "for", "count", "skip", "every_nth", "probability",
+)  # fmt: skip
+"""What every step may say; no argument has such a name."""
+
+
+def check_names(name: str, arguments: Mapping[str, Argument]) -> None:
+    """A slip in a registration is an error of the program."""
+    taken = set(STEP_KEYS) & set(arguments)
+    if taken:
+        raise AssertionError(f"{name}: found the arguments {taken}, expected names that steps do not use")
+
 
 def action(
     name: str, arguments: Mapping[str, Argument], *, lasting: bool = True, counted: bool = False
@@ -121,6 +133,7 @@ def action(
         doc = " ".join((arm.__doc__ or "").split())
         if not doc:
             raise AssertionError(f"{name}: no docstring")
+        check_names(name, arguments)
         ACTIONS[name] = Action(name, doc, dict(arguments), arm, lasting, counted)
         return arm
 

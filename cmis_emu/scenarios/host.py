@@ -16,7 +16,7 @@ from smbus2 import i2c_msg
 from cmis_emu.registers.encoding import decode, encode, extract, insert
 from cmis_emu.registers.field import LOWER, Field
 from cmis_emu.registers.loader import load_maps
-from cmis_emu.scenarios.action import Argument
+from cmis_emu.scenarios.action import Argument, check_names
 
 ADDRESS = 0x50
 PATIENCE_S, RETRY_S = 0.025, 0.001
@@ -150,6 +150,7 @@ def program(
         doc = " ".join((start.__doc__ or "").split())
         if not doc or name in PROGRAMS:
             raise AssertionError(f"{name}: expected a docstring and a name of its own")
+        check_names(name, arguments)
         PROGRAMS[name] = Program(name, doc, dict(arguments), start)
         return start
 

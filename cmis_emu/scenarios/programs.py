@@ -190,6 +190,7 @@ def bring_up(host: Host, given: Mapping[str, Any]) -> Work:
     limit = given["limit"]
     if limit is None:
         limit = yield from _bound(host, "MaxDurationModulePwrUp")
+    yield from host.put("LowPwrAllowRequestHW", 0)
     yield from host.put("LowPwrRequestSW", 0)
     yield from host.until(_is(host, "ModuleState", (READY,), None), "ModuleReady", limit, 0.05)
     row = yield from _application(host, given["app_sel"])

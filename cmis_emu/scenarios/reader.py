@@ -14,7 +14,7 @@ from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 from cmis_emu.scenarios import catalogue, library
-from cmis_emu.scenarios.action import Argument, Kind
+from cmis_emu.scenarios.action import STEP_KEYS, Argument, Kind
 from cmis_emu.scenarios.condition_reader import Names, choice, quantity
 from cmis_emu.scenarios.model import (
     LEVELS,
@@ -33,11 +33,6 @@ from cmis_emu.testbed import Testbed, parse_testbed, read_testbed
 
 VERSION = 1
 _TOP = ("version", "scenario", "title", "source", "rows", "testbed", "seed", "begin", "duration", "steps", "expect")
-_STEP = (
-    "id", "at", "when", "within", "delay", "every", "times", "do", "for", "count", "skip", "every_nth", "probability",
-)  # fmt: skip
-_CONDITION_KINDS = ("field", "pin", "read", "wrote", "accessed", "step", "host")
-_COMPARISONS = ("is", "not", "above", "below")
 _EXPECT = ("id", "that", "never", "always", "by", "at", "from", "until", "after")
 LARGEST_NS = 10**9 * 10**9
 TAIL_NS = seconds(1.0)
@@ -151,7 +146,7 @@ class _Reader:
             raise row.error("do", done, f"an action{near(done, known)}; `cmis-emu scenario actions` lists them")
         action, program = catalogue.action(done), catalogue.program(done)
         taken = action.arguments if action is not None else program.arguments if program is not None else {}
-        row.check_keys((*_STEP, *taken), field=name)
+        row.check_keys((*STEP_KEYS, *taken), field=name)
         lasting = action is not None and action.lasting
         counted = action is not None and action.counted
         for key, fits, what in (
@@ -182,11 +177,11 @@ class _Reader:
             raise row.error("when", "both 'at' and 'when'", "one of them", field=f"{name}: when")
         if "within" in row and "when" not in row:
             raise row.error("within", "'within' without 'when'", "the event that it bounds", field=f"{name}: within")
-        if ("times" in row) != ("every" in row):
-            raise row.error(None, "one of 'every' and 'times'", "both of them, or none", field=name)
-        times = quantity(row, "times", COUNT) if "times" in row else 1
+        if ("repeat" in row) != ("every" in row):
+            raise row.error(None, "one of 'every' and 'repeat'", "both of them, or none", field=name)
+        times = quantity(row, "repeat", COUNT) if "repeat" in row else 1
         if times < 1:
-            raise row.error("times", row["times"], "a whole number of 1 or more")
+            raise row.error("repeat", row["repeat"], "a whole number of 1 or more")
         period_ns = self._time(row, "every", DURATION) if "every" in row else None
         if period_ns == 0:
             raise row.error("every", row["every"], "a duration of more than 0")

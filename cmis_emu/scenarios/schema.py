@@ -98,7 +98,7 @@ def _step(name: str) -> dict[str, Any]:
         "within": _quantity(DURATION, "how long to wait for `when`; the scenario fails after it"),
         "delay": _quantity(DURATION, "so much later"),
         "every": _quantity(DURATION, "again after so long"),
-        "times": _quantity(COUNT, "how often"),
+        "repeat": _quantity(COUNT, "how often in all, `every` so long"),
     }
     if action is not None and action.lasting:
         properties["for"] = _quantity(DURATION, "after so long it is cleared")
