@@ -13,6 +13,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Protocol
 
+from cmis_emu.bus.line import LineFault
 from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
 from cmis_emu.errors import CmisEmuError, InputError
@@ -148,6 +149,13 @@ class Pins:
     def driven(self) -> dict[str, bool]:
         """Levels of the host-driven pins."""
         return dict(self._levels)
+
+    def driven_level(self, name: str) -> bool:
+        """Level to which the host drives one of its pins, in QSFP-DD's or OSFP's words, whatever holds the pin."""
+        if name in OSFP_PINS:
+            twin, inverted = OSFP_PINS[name]
+            return self._levels[twin] ^ inverted
+        return self._levels[name]
 
     def put_back(self, levels: dict[str, bool]) -> None:
         """Levels from a snapshot; the module's own snapshot knows them already."""
@@ -323,6 +331,18 @@ class Port:
             if fault in self._faults:
                 self._faults.remove(fault)
                 fault.detach(self)
+
+    def arm_line(self, fault: LineFault) -> None:
+        """From now on the way to this cage misbehaves so, whatever is in it."""
+        with self._lock:
+            self._clock.sync()
+            self.target.arm(fault)
+
+    def disarm_line(self, fault: LineFault) -> None:
+        """Clear a fault of the way; harmless for one that is not armed."""
+        with self._lock:
+            self._clock.sync()
+            self.target.disarm(fault)
 
     def remove(self) -> None:
         """Pull the module out. A transaction under way ends there."""
