@@ -310,11 +310,11 @@ class Port:
             for number in range(8 * len(module.banks)):
                 self._apply_host_signal(module, number + 1)
             self._rewire(self.name)
+            if not self.pins.forced("ModPrsL"):
+                self._presence(True)
             for fault in self._faults:
                 fault.attach(self)
             module.set_power(self.pins.power)
-            if self.occupant is module and not self.pins.forced("ModPrsL"):
-                self._presence(True)
 
     def arm(self, fault: Fault) -> None:
         """From now on the module in this cage misbehaves so, and every one that comes after it."""

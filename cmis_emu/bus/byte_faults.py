@@ -18,8 +18,8 @@ from cmis_emu.registers.place import Place
 class Filler(Enum):
     """What follows where a read breaks off."""
 
-    ZEROS = "00"
-    ONES = "FF"
+    ZEROS = "zeros"
+    ONES = "ones"
     LAST = "last"
 
 

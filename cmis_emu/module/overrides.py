@@ -39,8 +39,8 @@ class FixedBytes:
 class Blank(Enum):
     """What a byte reads as before it is filled in."""
 
-    ZEROS = "00"
-    ONES = "FF"
+    ZEROS = "zeros"
+    ONES = "ones"
     GARBAGE = "garbage"
 
 
