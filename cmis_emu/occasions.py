@@ -26,18 +26,27 @@ class Occasions:
     taken: int = 0
     on_taken: Callable[[], None] | None = field(default=None, repr=False)
 
-    def take(self) -> bool:
-        """An occasion is here: is it taken? Asked once for each."""
+    def due(self) -> bool:
+        """Would the next occasion be taken? Asking counts nothing."""
         number = self.seen
-        self.seen += 1
         if self.spent or number < self.skip or (number - self.skip) % self.every:
             return False
-        if self.probability < 1.0 and uniform(self.seed, self.channel, number) >= self.probability:
+        return self.probability >= 1.0 or uniform(self.seed, self.channel, number) < self.probability
+
+    def take(self) -> bool:
+        """An occasion is here: is it taken? Asked once for each."""
+        taken = self.due()
+        self.seen += 1
+        if not taken:
             return False
         self.taken += 1
         if self.on_taken is not None:
             self.on_taken()
         return True
+
+    def chance(self) -> float:
+        """A number between 0 and 1 that belongs to the next occasion, for what chance decides about it."""
+        return uniform(self.seed, ~self.channel, self.seen)
 
     @property
     def spent(self) -> bool:

@@ -125,25 +125,41 @@ class Line:
         device = self._target.device
         return UNDRIVEN if device is None else device.read(address, 1)[0]
 
-    def stretch(self, fault: LineFault, duration_ns: int, limit_ns: int | None = None) -> bool:
-        """The module holds the clock low. False when it let go early: reset, pulled out, or the fault cleared.
+    @property
+    def present(self) -> bool:
+        """Is a device plugged in?"""
+        return self._target.device is not None
 
-        Raises BusError(ETIMEDOUT) when that is longer than the adapter waits within one message.
+    def hold(self, duration_ns: int, over: Callable[[], bool]) -> None:
+        """The bus is held for so long, or until `over`; other transfers on it wait."""
+        self._holder = threading.get_ident()
+        try:
+            self.clock.wait(duration_ns, over)
+        finally:
+            self._holder = None
+            self._changed()
+
+    def stretch(
+        self,
+        fault: LineFault,
+        duration_ns: int,
+        limit_ns: int | None = None,
+        let_go: Callable[[], bool] | None = None,
+    ) -> bool:
+        """The clock is held low. False when that ended early: the fault was cleared, or `let_go`.
+
+        let_go: without it, the module was reset or pulled out. Raises BusError(ETIMEDOUT) when it lasts longer
+        than the adapter waits within one message.
         """
         message = self.message
         assert message is not None
 
         def over() -> bool:
-            return message.dead or fault not in self.faults
+            return fault not in self.faults or (message.dead if let_go is None else let_go())
 
         left = (self.limit_ns if limit_ns is None else limit_ns) - message.stretched_ns
         began = self.clock.now_ns
-        self._holder = threading.get_ident()
-        try:
-            self.clock.wait(min(duration_ns, left), over)
-        finally:
-            self._holder = None
-            self._changed()
+        self.hold(max(0, min(duration_ns, left)), over)
         message.stretched_ns += self.clock.now_ns - began
         if over():
             return False
