@@ -21,14 +21,17 @@ class Emitter:
     on_ns: int | None = None
     ageing: float = 0.0
     distortion_db: float = 0.0  # what a fault adds to TDECQ
-    weakness_db: float = 0.0  # what a fault takes from the light
+    weakness_db: float = 0.0  # what a fault of the lane takes from the light
+    dim_db: float = 0.0  # what a weak laser takes from it
+    uncooled_db: float = 0.0  # what a lost cooler takes from it, and adds to TDECQ
     failed: bool = False
     payload: Payload = NOTHING
 
     @property
     def _output_w(self) -> float:
         """Its output with what faults take from it."""
-        return self.power_w * db_to_ratio(-self.weakness_db) if self.weakness_db else self.power_w
+        less_db = self.weakness_db + self.dim_db + self.uncooled_db
+        return self.power_w * db_to_ratio(-less_db) if less_db else self.power_w
 
     @property
     def _need(self) -> float:
@@ -65,6 +68,6 @@ class Emitter:
 
     def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
         """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
-        tdecq_db = self.tdecq_db + self.distortion_db + warm.value
+        tdecq_db = self.tdecq_db + self.distortion_db + self.uncooled_db + warm.value
         extinction = db_to_ratio(parameters.extinction_db)
         return Beam(extinction, warm._replace(value=tdecq_db), wavelength_nm=parameters.wavelength_nm(lane))

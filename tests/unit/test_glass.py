@@ -103,6 +103,8 @@ def test_bends(nm: float, expected: float) -> None:
 def test_bends_between_the_bands() -> None:
     assert bend_loss_db(7.5, 1430) == pytest.approx(math.sqrt(0.9018 * 5.9845), rel=1e-3)
     assert bend_loss_db(7.5, 850) == bend_loss_db(7.5, 1260)
+    assert bend_loss_db(7.5, 1304.5) == bend_loss_db(7.5, 1310) == bend_loss_db(7.5, 1317.5)  # the DR4's window
+    assert bend_loss_db(7.5, 1304.4) < bend_loss_db(7.5, 1310) < bend_loss_db(7.5, 1317.6)
     assert bend_loss_db(1e5, 1550) == 0.0
 
 
