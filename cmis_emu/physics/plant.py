@@ -351,13 +351,13 @@ class ModulePlant:
         """How far sample number `index` of the light at a receiver is off its trend."""
         return self.parameters.power_noise_db * gauss(self.seed, Quantity.RX_POWER * 1000 + lane, index)
 
-    def errors_change(self) -> None:
-        """The error ratio of what is sent is about to change, though its light is not."""
-        self._announce(None)
+    def errors_change(self, lanes: tuple[int, ...] | None = None) -> None:
+        """The error ratio of what lanes (None: all) send is about to change, though their light is not."""
+        self._announce(lanes)
 
-    def errors_changed(self) -> None:
+    def errors_changed(self, lanes: tuple[int, ...] | None = None) -> None:
         """It has changed."""
-        self._tell(None)
+        self._tell(lanes)
 
     # -- answers ---------------------------------------------------------------------------------------
 
