@@ -125,8 +125,10 @@ class LaneGauge:
             law = reception.esnr_db
         elif self.measure is Measure.LTP:
             law = reception.level_transition_db
+        if self.lane:
+            return law(self.lane, sample, at_ns)
         lanes = self._lanes()
-        return sum(law(lane, sample, at_ns) for lane in lanes) / len(lanes)
+        return sum([law(lane, sample, at_ns) for lane in lanes]) / len(lanes)
 
     def reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """The mean of the lanes' bounds."""
