@@ -154,30 +154,41 @@ class Fibre:
     # -- wiring --------------------------------------------------------------------------------------
 
     def connect(self, near: Module | None, fars: list[Module | None]) -> None:
-        """Join the modules that sit at the ends now; an empty end leaves the others dark."""
-        self.ways = []
-        self.dark = {}
+        """Join the modules that sit at the ends now; an empty end leaves the others dark.
+
+        A strand between two modules that have not changed goes on as it is, so that those who stay notice nothing.
+        """
+        known = {way[:5]: way for way in self.ways if self._stays(way.transmitter, near, fars)}
+        known = {key: way for key, way in known.items() if self._stays(way.receiver, near, fars)}
         self._modules = {self.source: near} | {p: m for p, m in zip(self.destinations, fars, strict=True) if p}
-        for module in self._modules.values():
-            if module is not None:
-                for lane in range(1, module.plant.parameters.media_lanes + 1):
-                    module.plant.set_light_source(lane, None)
-        if near is None:
-            self.dark = {leg + 1: EMPTY for leg in range(len(fars))}
-            return
+        self.dark = {}
+        self.ways = []
+        lit: set[tuple[str, int]] = set()
         for leg, (port, far, strands) in enumerate(
-            zip(self.destinations, fars, self._strands(near, fars), strict=True)
+            zip(self.destinations, fars, self._strands(near, fars), strict=True), 1
         ):
             if strands.reason is not None:
-                self.dark[leg + 1] = strands.reason
-            if far is None or port is None:
+                self.dark[leg] = strands.reason
+            if near is None or far is None or port is None:
                 continue
-            for here, there in strands.there:
-                self._join(Way(self.source, here, port, there, leg + 1, self._strand(near, far, leg + 1)))
-            for here, there in strands.back:
-                self._join(Way(port, there, self.source, here, leg + 1, self._strand(far, near, leg + 1)))
+            pairs = [(self.source, here, port, there) for here, there in strands.there]
+            pairs += [(port, there, self.source, here) for here, there in strands.back]
+            for ends in pairs:
+                lit.add(ends[2:])
+                self.ways.append(known.get((*ends, leg)) or self._join(*ends, leg))
+        for port, module in self._modules.items():
+            for lane in range(1, module.plant.parameters.media_lanes + 1 if module is not None else 1):
+                if module is not None and (port, lane) not in lit:
+                    module.plant.set_light_source(lane, None)
 
-    def _strands(self, near: Module, fars: list[Module | None]) -> tuple[Strands, ...]:
+    def _stays(self, port: str, near: Module | None, fars: list[Module | None]) -> bool:
+        """Is the module at an end the one that was there before?"""
+        now = {self.source: near} | {p: m for p, m in zip(self.destinations, fars, strict=True) if p}
+        return port in self._modules and now[port] is self._modules[port]
+
+    def _strands(self, near: Module | None, fars: list[Module | None]) -> tuple[Strands, ...]:
+        if near is None:
+            return (Strands(reason=EMPTY),) * len(fars)
         optics = [None if far is None else _optics(far) for far in fars]
         if len(fars) > 1:
             return breakout(_optics(near), optics, self._plan.cable)
@@ -205,12 +216,13 @@ class Fibre:
         strand.cut = leg in self._cut
         return strand
 
-    def _join(self, way: Way) -> None:
-        transmitter, receiver = self._modules[way.transmitter], self._modules[way.receiver]
-        assert transmitter is not None
-        assert receiver is not None
-        self.ways.append(way)
-        receiver.plant.set_light_source(way.rx_lane, LinkedLight(transmitter.plant.tx_source(way.tx_lane), way.strand))
+    def _join(self, transmitter: str, tx_lane: int, receiver: str, rx_lane: int, leg: int) -> Way:
+        sender, listener = self._modules[transmitter], self._modules[receiver]
+        assert sender is not None
+        assert listener is not None
+        strand = self._strand(sender, listener, leg)
+        listener.plant.set_light_source(rx_lane, LinkedLight(sender.plant.tx_source(tx_lane), strand))
+        return Way(transmitter, tx_lane, receiver, rx_lane, leg, strand)
 
 
 def _optics(module: Module) -> Optics:

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench_links import links
+
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.bus.preload import wire
 
@@ -186,6 +188,9 @@ def idle(size: int, duration_s: float) -> dict[str, float]:
     return {f"{size} idle modules: % of a core": 100 * used / duration_s}
 
 
+__all__ = ["fleet", "idle", "links"]  # what a child process is asked for
+
+
 def _in_child(expression: str) -> dict[str, float]:
     code = f"import json, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench; "
     code += f"print(json.dumps(bench.{expression}))"
@@ -205,13 +210,14 @@ def main() -> int:
     results |= over_socket(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
+    results |= _in_child(f"links(128, {5 if scale == 1 else 2})")
     results |= _in_child(f"idle(128, {10.0 / scale})")
     if arguments.json:
         print(json.dumps(results, indent=1))
         return 0
     for name, value in results.items():
         unit = "" if any(word in name for word in ("modules", "ratio")) else " us"
-        print(f"{name:<48} {value:10.3f}{unit}")
+        print(f"{name:<56} {value:10.3f}{unit}")
     return 0
 
 

@@ -7,15 +7,17 @@ along; a data path's lanes share its codewords (optics model, section 6).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.module.vdm_reception import PathLanes, bursts_of, frame_measure, frames_per_s
-from cmis_emu.physics.fec import Bursts, codeword_error_ratio, sew_max
+from cmis_emu.module.vdm_reception import PathLanes, bursts_of, frame_errors, frame_measure, frames_per_s
+from cmis_emu.physics.fec import Bursts, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import level_transition_db
+
+KEPT = 256  # error ratios
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class MediaReception:
     plant: ModulePlant
     first: int
     interval_s: float  # of which SEWmax is the most
+    _kept: dict[tuple[int, int, int, int | None], float] = field(default_factory=dict)  # error ratios
+    _kept_version: int = -1  # of the plant for which they hold
 
     def _jitter_db(self, lane: int, sample: int) -> float:
         return self.plant.jitter_db(self.first + lane, sample)
@@ -39,13 +43,20 @@ class MediaReception:
         return level_transition_db(self.esnr_db(lane, sample, at_ns))
 
     def ber(self, lane: int, sample: int, at_ns: int) -> float:
-        """Error ratio before the FEC."""
-        return self.bank.signals.routes.light_errors(lane, at_ns, self._jitter_db(lane, sample))
+        """Error ratio before the FEC; kept, as lanes and data paths ask for the same."""
+        if self._kept_version != self.plant.version or len(self._kept) > KEPT:
+            self._kept.clear()
+            self._kept_version = self.plant.version
+        signals = self.bank.signals
+        key = lane, sample, at_ns, signals.recovery.began(lane)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = signals.routes.light_errors(lane, at_ns, self._jitter_db(lane, sample))
+        return found
 
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Errored frames ratio: that of uncorrectable codewords."""
-        bers = [self.ber(lane, sample, at_ns) for lane in path.media_lanes]
-        return codeword_error_ratio(bers, self._bursts(path))
+        return frame_errors([self.ber(lane, sample, at_ns) for lane in path.media_lanes], self._bursts(path))
 
     def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Most wrong symbols of a codeword in one interval."""

@@ -22,6 +22,7 @@ LOS_DEASSERT_NS = NS_PER_MS
 LEAST_WAIT_NS = NS_PER_MS
 KEPT = 1024  # decisions
 SETTLED_DB = 1e-3  # an adaptation that is so near its end has reached it
+ENDLESS = 40.0  # time constants after which nothing is left
 FOUND_DB = 0.5  # a first adaptation that is so near its end has found the signal
 
 
@@ -229,6 +230,8 @@ class Recovery:
         if lane.since_ns is None:
             return DARK
         elapsed_s = (at_ns - lane.since_ns) / NS_PER_S
+        if elapsed_s > ENDLESS * lane.tau_s:
+            return settled
         reached_db = esnr_at(elapsed_s, settled.esnr_db, self._law.start_db, lane.tau_s)
         if settled.esnr_db - reached_db < SETTLED_DB:
             return settled

@@ -163,10 +163,19 @@ class LaneSignals:
     def set_host_signal(self, lane: int, signal: HostSignal) -> None:
         """What the host drives into host lane `lane` from now on."""
         if signal != self._equaliser.signals[lane - 1]:
-            self._plant.errors_change()
+            lanes = self._light_of_host(lane)
+            self._plant.errors_change(lanes)
             self._equaliser.signals[lane - 1] = signal
-            self._plant.errors_changed()
+            self._plant.errors_changed(lanes)
             self._frame.settle()
+
+    def _light_of_host(self, lane: int) -> tuple[int, ...] | None:
+        """Lanes of the plant whose light carries a host lane; None where loop-backs may lead it anywhere."""
+        if self.routes.test.looped():
+            return None
+        carrier = self._frame.carrier_of_host(lane)
+        media = carrier.media_lane_of(lane) if carrier is not None else 0
+        return (self._first + media,) if media else ()
 
     @property
     def host_signal(self) -> int:

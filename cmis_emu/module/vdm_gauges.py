@@ -14,11 +14,11 @@ from cmis_emu.module.sides import Side
 from cmis_emu.module.vdm_observables import LASER, Measure, Scope
 from cmis_emu.module.vdm_reception import BankWatch, PathLanes, Reception
 from cmis_emu.module.vdm_statistics import Gauge
-from cmis_emu.physics.laser import AGEING_END_OF_LIFE
+from cmis_emu.physics.laser import AGEING_END_OF_LIFE, frequency_per_wavelength
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant
 
-MHZ_PER_NM = -174.4e3  # at 1311 nm
+MHZ_PER_GHZ = 1e3
 
 
 @dataclass(slots=True)
@@ -125,8 +125,10 @@ class LaneGauge:
             law = reception.esnr_db
         elif self.measure is Measure.LTP:
             law = reception.level_transition_db
+        if self.lane:
+            return law(self.lane, sample, at_ns)
         lanes = self._lanes()
-        return sum(law(lane, sample, at_ns) for lane in lanes) / len(lanes)
+        return sum([law(lane, sample, at_ns) for lane in lanes]) / len(lanes)
 
     def reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """The mean of the lanes' bounds."""
@@ -220,5 +222,7 @@ def _laser_gauge(
     if measure is Measure.LASER_TEMPERATURE:
         return LaserGauge(watch, plant, Quantity.LASER_TEMPERATURE, 1.0)
     target = parameters.tec.set_point_c if parameters.tec is not None else parameters.laser.reference_c
-    slope = parameters.laser.wavelength_nm_per_k * MHZ_PER_NM
+    first_lane = first + resource if scope is Scope.LANES else 1
+    ghz_per_nm = frequency_per_wavelength(parameters.wavelength_nm(first_lane))
+    slope = parameters.laser.wavelength_nm_per_k * ghz_per_nm * MHZ_PER_GHZ
     return LaserGauge(watch, plant, Quantity.LASER_TEMPERATURE, slope, target, resource)

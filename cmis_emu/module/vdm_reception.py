@@ -8,7 +8,7 @@ lane, so eSNR, level transitions and errors agree; nobody adds to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from cmis_emu.module.control_sets import LANES
@@ -17,7 +17,15 @@ from cmis_emu.module.routing import HOST_NOISE_DB, host_noise_db
 from cmis_emu.module.sides import Side
 from cmis_emu.module.states import OPERATING
 from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.physics.fec import SINGLE, SYMBOL_BITS, SYMBOLS, Bursts, codeword_error_ratio, sew_max
+from cmis_emu.physics.fec import (
+    HARMLESS_BER,
+    SINGLE,
+    SYMBOL_BITS,
+    SYMBOLS,
+    Bursts,
+    codeword_error_ratio,
+    sew_max,
+)
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.receiver import (
     WORST_BER,
@@ -112,6 +120,7 @@ class HostReception:
     first: int  # number of host lanes in the banks before
     receiver: ReceiverParameters  # of the media side, which carries the same bits
     interval_s: float  # of which SEWmax is the most
+    _judged: dict[PathLanes, tuple[tuple[float | None, ...], bool]] = field(default_factory=dict)
 
     def _esnr(self, lane: int, off_db: float) -> float:
         loss_db = self.watch.inputs.host_loss_db[lane - 1]
@@ -134,7 +143,17 @@ class HostReception:
 
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Errored frames ratio: that of uncorrectable codewords."""
-        return codeword_error_ratio(self._bers(path, sample, at_ns))
+        return 0.0 if self._harmless(path) else frame_errors(self._bers(path, sample, at_ns))
+
+    def _harmless(self, path: PathLanes) -> bool:
+        """Are the errors of a path's lanes too few for a frame, whatever the noise?"""
+        loss_db = self.watch.inputs.host_loss_db
+        known = self._judged.get(path)
+        if known is None or known[0] is not loss_db:
+            most_db = MAX_SIGMA * HOST_NOISE_DB
+            few = all(_ber(self._esnr(lane, -most_db)) < HARMLESS_BER for lane in path.host_lanes)
+            known = self._judged[path] = loss_db, few
+        return known[1]
 
     def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Most wrong symbols of a codeword in one interval."""
@@ -179,9 +198,16 @@ def _bit_rate(path: PathLanes, receiver: ReceiverParameters) -> float:
     return len(path.media_lanes) * receiver.symbol_rate_bd * receiver.bits_per_symbol
 
 
+def frame_errors(bers: Sequence[float], bursts: Bursts = SINGLE) -> float:
+    """FERC of lanes that share codewords; 0 where it is less than any register holds or any time brings."""
+    if bursts is SINGLE and max(bers) < HARMLESS_BER:
+        return 0.0
+    return codeword_error_ratio(bers, bursts)
+
+
 def frame_measure(measure: Measure, bers: Sequence[float], frames: float, bursts: Bursts = SINGLE) -> float:
     """FERC, or SEWmax of that many frames, of lanes that share codewords."""
-    return codeword_error_ratio(bers, bursts) if measure is Measure.FERC else float(sew_max(bers, frames, bursts))
+    return frame_errors(bers, bursts) if measure is Measure.FERC else float(sew_max(bers, frames, bursts))
 
 
 def _ber(esnr_db: float) -> float:

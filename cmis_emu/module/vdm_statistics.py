@@ -1,7 +1,7 @@
 """Minimum, maximum, average and total of one quantity over an interval (VDM-07).
 
 An interval is a row of segments: from one change of inputs to the next, every sample is a pure function of
-time. Of each segment a fixed choice of samples is counted: the first, the next eight one by one, then four
+time. Of each segment a fixed choice of samples is counted: the first, the next eight one by one, then two
 for each doubling of the time, so that an interval of days costs little and who reads how often changes
 nothing. Each counts for the time until the next. Totals are carried on lazily, up to but never including the
 instant that asks, because inputs may still change at that instant.
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from cmis_emu.clock import NEVER, NS_PER_S
 
 ONE_BY_ONE = 8
-PER_DOUBLING = 4
+PER_DOUBLING = 2
 
 
 class Gauge(Protocol):
@@ -123,31 +123,34 @@ class Accumulator:
         """Inputs change at this instant: count what was until now."""
         if self._start_ns is not None:
             self._count(now_ns)
-            self._spend(now_ns)
+            if self._chosen:
+                self._spend(now_ns, self._gauge.events_per_s())
             self._start_ns = None
 
     def _count(self, now_ns: int) -> None:
         """Count the chosen samples before `now_ns`."""
         start = self._start_ns
         assert start is not None
-        while True:
-            sample, at = self._grid.chosen(start, self._chosen)
-            if at >= now_ns:
-                return
+        chosen, value = self._grid.chosen, self._gauge.value
+        sample, at = chosen(start, self._chosen)
+        if at >= now_ns:
+            return
+        per_s = self._gauge.events_per_s()
+        while at < now_ns:
             if self._chosen:
-                self._spend(at)
-            self._last, self._last_ns = self._gauge.value(sample, at), at
+                self._spend(at, per_s)
+            self._last, self._last_ns = value(sample, at), at
             self.include(self._last)
             self._chosen += 1
+            sample, at = chosen(start, self._chosen)
 
-    def _spend(self, until_ns: int) -> None:
+    def _spend(self, until_ns: int, events_per_s: float) -> None:
         """The last counted sample held until then."""
-        if self._chosen:
-            held_ns = until_ns - self._last_ns
-            self._area += self._last * held_ns
-            self._events += self._last * held_ns / NS_PER_S * self._gauge.events_per_s()
-            self._span_ns += held_ns
-            self._last_ns = until_ns
+        held_ns = until_ns - self._last_ns
+        self._area += self._last * held_ns
+        self._events += self._last * held_ns / NS_PER_S * events_per_s
+        self._span_ns += held_ns
+        self._last_ns = until_ns
 
     def starts_ns(self) -> int:
         """Since when, or from when on, samples count; NEVER when that is not known."""
@@ -155,9 +158,13 @@ class Accumulator:
 
     def include(self, value: float) -> None:
         """A sample that minimum and maximum must not miss, chosen or not."""
-        self._low = min(self._low, value) if self._seen else value
-        self._high = max(self._high, value) if self._seen else value
-        self._seen = True
+        if not self._seen:
+            self._low = self._high = value
+            self._seen = True
+        elif value < self._low:
+            self._low = value
+        elif value > self._high:
+            self._high = value
 
     def reading(self, sample: int, at_ns: int) -> Reading:
         """Everything as of the sample held at `at_ns`; all 0 while nothing is at work."""

@@ -6,6 +6,7 @@ Everything is a closed formula of time. What several laws need at one instant is
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from cmis_emu.clock import NS_PER_S
 from cmis_emu.physics.light import Trend
@@ -17,17 +18,26 @@ UNCOOLED_BY_FAULT_C = 10.0  # a laser that lost its cooler is so much warmer tha
 UNCOOLED_RISE_C = 8.0  # an uncooled laser is this much warmer than the case
 
 
+KEPT = 64  # instants: statistics of several lanes ask for the same ones
+_COOL = Trend(0.0)
+
+
+class _State(NamedTuple):
+    """What several laws need at one instant."""
+
+    case: Trend
+    laser: Trend
+    warm: Trend
+
+
 class Climate:
     """The inputs, and what follows from them; each `set_*` opens a new segment at `now_ns`."""
 
     __slots__ = (
-        "_at_ns",
-        "_case",
-        "_laser",
+        "_kept",
         "_laser_start",
         "_parameters",
         "_thermal",
-        "_warm",
         "active",
         "environment",
         "mode",
@@ -44,10 +54,8 @@ class Climate:
         self.active = (0, 0)
         ambient = environment.ambient_c
         self._laser_start = (now_ns, ambient, ambient)  # when, laser and case temperature then
+        self._kept: dict[int, _State] = {}  # by instant, since the last change
         self._thermal = self._segment(now_ns, ambient, ambient)
-        # What holds at `_at_ns`.
-        self._at_ns = -1
-        self._case = self._laser = self._warm = Trend(0.0)
 
     # -- inputs ----------------------------------------------------------------------------------------
 
@@ -78,7 +86,7 @@ class Climate:
 
     def _reheat(self, now_ns: int) -> None:
         self._thermal = self._segment(now_ns, self._thermal.junction_c(now_ns), self._thermal.case_c(now_ns))
-        self._at_ns = -1
+        self._kept.clear()
 
     def _segment(self, now_ns: int, junction_c: float, case_c: float) -> ThermalSegment:
         junction_w, case_w = self._heat()
@@ -103,29 +111,29 @@ class Climate:
 
     def case(self, now_ns: int) -> Trend:
         """Case temperature in degC."""
-        self._bring_to(now_ns)
-        return self._case
+        return self._at(now_ns).case
 
     def laser(self, now_ns: int) -> Trend:
         """Laser temperature in degC: the set point of its cooler, or the case's when that is off or missing."""
-        self._bring_to(now_ns)
-        return self._laser
+        return self._at(now_ns).laser
 
     def warm(self, now_ns: int) -> Trend:
         """What warmth costs, in dB: the transmitter's TDECQ, and the receiver's sensitivity."""
-        self._bring_to(now_ns)
-        return self._warm
+        return self._at(now_ns).warm
 
-    def _bring_to(self, now_ns: int) -> None:
-        if self._at_ns == now_ns:
-            return
-        self._case = case = Trend(self._thermal.case_c(now_ns), *self._thermal.case_bounds(now_ns))
-        self._laser = self._laser_by(case, now_ns)
-        self._warm = Trend(0.0)
+    def _at(self, now_ns: int) -> _State:
+        known = self._kept.get(now_ns)
+        if known is not None:
+            return known
+        case = Trend(*self._thermal.case_trend(now_ns))
+        warm = _COOL
         if case.value + case.remaining > WARM_C:
             above = max(0.0, case.value - WARM_C)
-            self._warm = Trend(*(WARM_DB_PER_K * each for each in (above, case.rate, case.remaining)))
-        self._at_ns = now_ns
+            warm = Trend(*(WARM_DB_PER_K * each for each in (above, case.rate, case.remaining)))
+        if len(self._kept) >= KEPT:
+            self._kept.clear()
+        known = self._kept[now_ns] = _State(case, self._laser_by(case, now_ns), warm)
+        return known
 
     def _laser_by(self, case: Trend, now_ns: int) -> Trend:
         tec = self._parameters.tec

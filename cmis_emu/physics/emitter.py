@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cmis_emu.clock import NS_PER_S
+from cmis_emu.physics.laser import LaserParameters
 from cmis_emu.physics.light import NOTHING, Beam, Payload, Trend
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.physics.units import db_to_ratio
@@ -21,14 +22,18 @@ class Emitter:
     on_ns: int | None = None
     ageing: float = 0.0
     distortion_db: float = 0.0  # what a fault adds to TDECQ
-    weakness_db: float = 0.0  # what a fault takes from the light
+    weakness_db: float = 0.0  # what a fault of the lane takes from the light
+    dim_db: float = 0.0  # what a weak laser takes from it
+    uncooled_db: float = 0.0  # what a lost cooler takes from it, and adds to TDECQ
     failed: bool = False
     payload: Payload = NOTHING
+    _settled: tuple[tuple[float, ...], tuple[float, float]] | None = None  # what was asked, and the answer
 
     @property
     def _output_w(self) -> float:
         """Its output with what faults take from it."""
-        return self.power_w * db_to_ratio(-self.weakness_db) if self.weakness_db else self.power_w
+        less_db = self.weakness_db + self.dim_db + self.uncooled_db
+        return self.power_w * db_to_ratio(-less_db) if less_db else self.power_w
 
     @property
     def _need(self) -> float:
@@ -45,15 +50,24 @@ class Emitter:
         """Average power in W. It drifts only where the driver's limit keeps the loop from its target."""
         if self.failed:
             return Trend(0.0)
-        kind, need = parameters.laser, self._need
-        bias, chip_w = kind.apc(laser.value, need)
-        per_k = kind.bias_slope(laser.value + laser.remaining) * (1 + need)
-        drift = 0.0
-        if laser.remaining * per_k + bias >= kind.imax_a:
-            steepest = kind.slope(laser.value - laser.remaining)  # W/A; it falls as the laser warms
-            drift = self._output_w / kind.chip_power_w * steepest * per_k / (1 + need)
-        target = self._output_w * chip_w / kind.chip_power_w
+        asked = laser.value, laser.remaining, self._need, self._output_w
+        if self._settled is None or self._settled[0] != asked:  # a cooled laser asks for the same again and again
+            self._settled = asked, self._settles_at(parameters.laser, *asked)
+        target, drift = self._settled[1]
         return self._on_its_way(target, drift, parameters.apc_tau_s, laser, now_ns)
+
+    @staticmethod
+    def _settles_at(
+        kind: LaserParameters, laser_c: float, may_move_k: float, need: float, output_w: float
+    ) -> tuple[float, float]:
+        """Light in W, and by how much it moves with each K, at most."""
+        bias, chip_w = kind.apc(laser_c, need)
+        per_k = kind.bias_slope(laser_c + may_move_k) * (1 + need)
+        drift = 0.0
+        if may_move_k * per_k + bias >= kind.imax_a:
+            steepest = kind.slope(laser_c - may_move_k)  # W/A; it falls as the laser warms
+            drift = output_w / kind.chip_power_w * steepest * per_k / (1 + need)
+        return output_w * chip_w / kind.chip_power_w, drift
 
     def _on_its_way(self, target: float, drift: float, tau_s: float, laser: Trend, now_ns: int) -> Trend:
         """`drift`: by how much the target moves with each K of the laser, at most."""
@@ -65,6 +79,6 @@ class Emitter:
 
     def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
         """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
-        tdecq_db = self.tdecq_db + self.distortion_db + warm.value
+        tdecq_db = self.tdecq_db + self.distortion_db + self.uncooled_db + warm.value
         extinction = db_to_ratio(parameters.extinction_db)
-        return Beam(extinction, warm._replace(value=tdecq_db), wavelength_nm=parameters.wavelength_nm(lane))
+        return Beam(extinction, Trend(tdecq_db, *warm[1:]), 1.0, parameters.wavelength_nm(lane))

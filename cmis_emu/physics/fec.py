@@ -20,6 +20,7 @@ FRAMES_PER_CODEWORD = 7.62  # frames of 64 octets
 CODEWORDS_PER_S_100G = 19.53125e6
 SMALLEST = 1e-200  # of a symbol error ratio
 DEEPEST = 60  # no sum needs terms beyond
+HARMLESS_BER = 1e-5  # below, an uncorrectable codeword is not to be expected in the age of the universe
 _SEW_LIMIT = 0.7  # a codeword with more errors than SEWmax is not to be expected once in the interval
 
 _COUNTS = np.arange(SYMBOLS + 1)
@@ -39,9 +40,18 @@ def _binomial(symbols: int, ratio: float, deepest: int) -> _Array:
         found = np.zeros(len(counts))
         found[0], found[1] = 1.0, symbols * ratio
         return found
-    choices = _FACTORIALS[symbols] - _FACTORIALS[counts] - _FACTORIALS[symbols - counts]
-    logs: _Array = choices + counts * math.log(ratio) + (symbols - counts) * math.log1p(-min(ratio, 1 - 1e-12))
-    return np.exp(logs)
+    right = math.log1p(-min(ratio, 1 - 1e-12))  # of a symbol that is not wrong
+    logs: _Array = _choices(symbols, len(counts)) + counts * (math.log(ratio) - right)
+    logs += symbols * right
+    return np.exp(logs, out=logs)
+
+
+@lru_cache(maxsize=64)
+def _choices(symbols: int, terms: int) -> _Array:
+    """Logarithms of the ways to choose 0, 1, ... of `symbols`."""
+    counts = _COUNTS[:terms]
+    found: _Array = _FACTORIALS[symbols] - _FACTORIALS[counts] - _FACTORIALS[symbols - counts]
+    return found
 
 
 class Bursts(NamedTuple):

@@ -19,7 +19,7 @@ class Strand:
     fixed_db: loss of the whole path as someone measured it, in place of what the path's parts add up to.
     """
 
-    __slots__ = ("_cut", "_extra_db", "_fixed_db", "_path", "_ratios", "_reflectances_db", "observers")
+    __slots__ = ("_cut", "_extra_db", "_fixed_db", "_interference", "_passed", "_path", "_reflectances_db", "observers")
 
     def __init__(self, fixed_db: float | None = None, path: Path | None = None) -> None:
         self._fixed_db = fixed_db
@@ -27,7 +27,8 @@ class Strand:
         self._extra_db = 0.0
         self._reflectances_db: tuple[float, ...] = ()
         self._cut = False
-        self._ratios: dict[float, float] = {}  # by wavelength, of what holds now
+        self._passed: dict[float, tuple[float, float]] = {}  # transmission and dispersion, by wavelength
+        self._interference: float | None = None
         self.observers: list[LightObserver] = []
 
     @property
@@ -96,25 +97,33 @@ class Strand:
 
     def transmission(self, wavelength_nm: float) -> float:
         """Power ratio from end to end."""
-        ratio = self._ratios.get(wavelength_nm)
-        if ratio is None:
-            ratio = self._ratios[wavelength_nm] = 0.0 if self._cut else db_to_ratio(-self.loss_db(wavelength_nm))
-        return ratio
+        return self._of(wavelength_nm)[0]
 
     def dispersion_ps_nm(self, wavelength_nm: float) -> float:
         """Chromatic dispersion of the path in ps/nm."""
-        return self._path.dispersion_ps_nm(wavelength_nm)
+        return self._of(wavelength_nm)[1]
+
+    def _of(self, wavelength_nm: float) -> tuple[float, float]:
+        """The same until something happens to the strand."""
+        known = self._passed.get(wavelength_nm)
+        if known is None:
+            ratio = 0.0 if self._cut else db_to_ratio(-self.loss_db(wavelength_nm))
+            known = self._passed[wavelength_nm] = ratio, self._path.dispersion_ps_nm(wavelength_nm)
+        return known
 
     def interference(self) -> float:
         """Multi-path interference: sum of the products of two reflectances."""
-        joints = (joint.reflectance_db for joint in self._path.joints)
-        return interference([*joints, *self._reflectances_db])
+        if self._interference is None:
+            joints = (joint.reflectance_db for joint in self._path.joints)
+            self._interference = interference([*joints, *self._reflectances_db])
+        return self._interference
 
     def _announce(self) -> None:
         for observer in tuple(self.observers):
             observer.light_changes()
 
     def _tell(self) -> None:
-        self._ratios.clear()
+        self._passed.clear()
+        self._interference = None
         for observer in tuple(self.observers):
             observer.light_changed()

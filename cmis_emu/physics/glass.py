@@ -16,6 +16,7 @@ from cmis_emu.physics.units import db_to_ratio
 
 DISPERSION_SLOPE = 0.023  # ps/nm^2/km: a quarter of G.652's zero-dispersion slope
 BEND_1310, BEND_1550 = (195.0, 1.395), (386.0, 1.80)  # G.652: dB a turn at radius 0, and mm for a factor e
+WINDOW_1310_NM = (1304.5, 1317.5)  # what calls itself 1310 nm: one figure for all of it, as the standard's
 SHORTEST_GUIDED_NM, LONGEST_GUIDED_NM = 1260.0, 1625.0  # a bend's loss follows its law in the O to L bands only
 APC_DB, UPC_DB, DIRTY_DB = -60.0, -50.0, -20.0  # reflectance of a clean angled, a clean flat and a dirty face
 DIRT_LOSS_DB = 0.5  # fault table: two dirty ends add 1 dB
@@ -91,14 +92,16 @@ def attenuation_db_per_km(kind: GlassKind, wavelength_nm: float) -> float:
 def bend_loss_db(radius_mm: float, wavelength_nm: float, turns: float = 1.0) -> float:
     """Loss of `turns` full turns of single-mode fibre around `radius_mm`.
 
-    Known at 1310 and 1550 nm. Elsewhere the loss in dB is taken as an exponential of the wavelength, which is an
-    engineering choice; outside the bands in which the fibre guides one mode, as at their edge. A path of multi-mode
-    glass takes that edge's loss too, for want of a published figure.
+    Known at 1550 nm and in the window of 1310 nm. Elsewhere the loss in dB is taken as an exponential of the
+    wavelength, which is an engineering choice; outside the bands in which the fibre guides one mode, as at their
+    edge. A path of multi-mode glass takes that edge's loss too, for want of a published figure.
     """
     short, long = (scale * math.exp(-radius_mm / fall_mm) for scale, fall_mm in (BEND_1310, BEND_1550))
     if short <= 0.0:
         return 0.0  # so wide that no double can tell
     guided = min(max(wavelength_nm, SHORTEST_GUIDED_NM), LONGEST_GUIDED_NM)
+    if WINDOW_1310_NM[0] <= guided <= WINDOW_1310_NM[1]:
+        guided = 1310.0
     return turns * short * float((long / short) ** ((guided - 1310.0) / 240.0))
 
 

@@ -15,6 +15,8 @@ AGEING_REFERENCE_YEARS = 15.0
 AGEING_EXPONENT = 0.7
 AGEING_ACTIVATION_EV = 0.4
 AGEING_REFERENCE_K = 323.0
+NOMINAL_WAVELENGTH_C = 45.0  # the laser temperature at which a lane has its nominal wavelength
+LIGHT_NM_GHZ = 299_792_458.0  # speed of light
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class LaserParameters:
             return wanted, self.chip_power_w
         return self.imax_a, self.emitted(self.imax_a / (1 + ageing), temperature_c)
 
+    def wavelength_nm(self, nominal_nm: float, temperature_c: float) -> float:
+        """Wavelength at a laser temperature, of a laser that is to have `nominal_nm`."""
+        return nominal_nm + self.wavelength_nm_per_k * (temperature_c - NOMINAL_WAVELENGTH_C)
+
     def bias_slope(self, temperature_c: float) -> float:
         """Bound on |d bias / d temperature| at and below `temperature_c`, in A/K."""
         if self.parabola_a_per_k2 or self.slope_drop_per_k:
@@ -83,7 +89,21 @@ VCSEL_850 = LaserParameters(
     slope_drop_per_k=0.003,
 )
 
-PRESETS = {"eml-1310": EML_1310, "cw-dfb-siph": CW_DFB_SIPH, "dml-dfb": DML_DFB, "vcsel-850": VCSEL_850}
+# A tunable laser of a coherent module: its gain current stays the same, a locker holds the wavelength.
+ITLA = LaserParameters(36e-3, 0.10, 22e-3, t0_k=math.inf, t1_k=math.inf, imax_a=0.300, wavelength_nm_per_k=0.0)
+
+PRESETS = {
+    "eml-1310": EML_1310,
+    "cw-dfb-siph": CW_DFB_SIPH,
+    "dml-dfb": DML_DFB,
+    "vcsel-850": VCSEL_850,
+    "itla": ITLA,
+}
+
+
+def frequency_per_wavelength(wavelength_nm: float) -> float:
+    """How the optical frequency moves with the wavelength, in GHz/nm: -c over its square."""
+    return -LIGHT_NM_GHZ / wavelength_nm**2
 
 
 def ageing(years: float, laser_c: float) -> float:

@@ -101,11 +101,9 @@ class LinkedLight:
 
     def beam(self, now_ns: int) -> Beam:
         """Quality at the far end."""
-        near = self._source.beam(now_ns)
-        return near._replace(
-            dispersion_ps_nm=near.dispersion_ps_nm + self._path.dispersion_ps_nm(near.wavelength_nm),
-            interference=near.interference + self._path.interference(),
-        )
+        extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference = self._source.beam(now_ns)
+        dispersion_ps_nm += self._path.dispersion_ps_nm(nm)
+        return Beam(extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference + self._path.interference())
 
     def payload(self) -> Payload:
         """What it carries; a fibre changes nothing about that."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from statistics import NormalDist
 
 MAX_SIGMA = 4.0
 """Samples are clamped to this many standard deviations, so that a reading's reach is bounded."""
 
 _MASK = (1 << 64) - 1
-_NORMAL = NormalDist()
+_inverse = NormalDist().inv_cdf
 _HALF_STEP = 0.5 / (1 << 52)
 
 
@@ -20,15 +21,21 @@ def mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+@lru_cache(maxsize=4096)
+def _stream(seed: int, channel: int) -> int:
+    """What the samples of a channel have in common."""
+    return mix(mix(seed & _MASK) ^ (channel & _MASK))
+
+
 def uniform(seed: int, channel: int, index: int) -> float:
     """A number between 0 and 1, never either of them, that belongs to this seed, channel and index."""
-    hashed = mix(mix(mix(seed & _MASK) ^ (channel & _MASK)) ^ (index & _MASK))
-    return (hashed >> 12) / (1 << 52) + _HALF_STEP
+    return (mix(_stream(seed, channel) ^ (index & _MASK)) >> 12) / (1 << 52) + _HALF_STEP
 
 
+@lru_cache(maxsize=4096)  # several readings share a sample
 def gauss(seed: int, channel: int, index: int) -> float:
     """A standard normal number, clamped to MAX_SIGMA, that belongs to this seed, channel and index."""
-    value = _NORMAL.inv_cdf(uniform(seed, channel, index))
+    value = _inverse(uniform(seed, channel, index))
     return max(-MAX_SIGMA, min(MAX_SIGMA, value))
 
 

@@ -195,11 +195,17 @@ class ModulePlant:
             return
         self._announce(None)
         self._climate.set_tec_failed(failed, self._clock.now_ns)
-        step_db = TEC_LOST_DB if failed else -TEC_LOST_DB
         for emitter in self._emitters:
-            emitter.weakness_db += step_db
-            emitter.distortion_db += step_db
+            emitter.uncooled_db = TEC_LOST_DB if failed else 0.0
         self._tell(None)
+
+    def set_laser_weak(self, lane: int, weakness_db: float) -> None:
+        """The laser of a lane gives this much less light, to all lanes that it feeds."""
+        shared = self._sharing(lane)
+        self._announce(shared)
+        for each in shared:
+            self._emitters[each - 1].dim_db = weakness_db
+        self._tell(shared)
 
     def set_laser_failed(self, lane: int, failed: bool) -> None:
         """A dead laser: driven, and dark, with all lanes that it feeds."""
@@ -345,13 +351,13 @@ class ModulePlant:
         """How far sample number `index` of the light at a receiver is off its trend."""
         return self.parameters.power_noise_db * gauss(self.seed, Quantity.RX_POWER * 1000 + lane, index)
 
-    def errors_change(self) -> None:
-        """The error ratio of what is sent is about to change, though its light is not."""
-        self._announce(None)
+    def errors_change(self, lanes: tuple[int, ...] | None = None) -> None:
+        """The error ratio of what lanes (None: all) send is about to change, though their light is not."""
+        self._announce(lanes)
 
-    def errors_changed(self) -> None:
+    def errors_changed(self, lanes: tuple[int, ...] | None = None) -> None:
         """It has changed."""
-        self._tell(None)
+        self._tell(lanes)
 
     # -- answers ---------------------------------------------------------------------------------------
 

@@ -119,45 +119,80 @@ def overload_db(oma_w: float, receiver: ReceiverParameters) -> float:
     return OVERLOAD_DB_PER_DB2 * max(0.0, w_to_dbm(oma_w) - receiver.overload_oma_dbm) ** 2
 
 
-def _variances(
-    receiver: ReceiverParameters, oma_w: float, extinction: float, half_eye_w: float, thermal: float, beat: float
-) -> list[float]:
-    """Variance of the noise at each level, in W^2. `beat`: what interference adds to a level of 1 W."""
-    steps = receiver.levels - 1
-    lowest = oma_w / (extinction - 1)
-    shot = 2 * ELECTRON_C * receiver.bandwidth_hz / receiver.responsivity_a_per_w
-    rin = db_to_ratio(receiver.rin_db_per_hz) * receiver.bandwidth_hz
-    constant = thermal * thermal + receiver.transmitter_floor * half_eye_w * half_eye_w
-    levels = [lowest + oma_w * k / steps for k in range(receiver.levels)]
-    return [constant + level * (shot + beat + rin * level) for level in levels]
+class _Constants(NamedTuple):
+    """What of a receiver does not depend on its light."""
+
+    receiver: ReceiverParameters
+    thermal_w: float  # rms, optical
+    shot_w: float  # variance of a level of 1 W
+    rin: float
+    overload_w: float
+    places: tuple[float, ...]  # of the levels, from 0 to 1
+    errors: float  # bits that are wrong for each level taken for its neighbour, summed over the eyes
 
 
-def _ber(receiver: ReceiverParameters, half_eye_w: float, variances: list[float]) -> float:
-    """Errors over all eyes: each level is sent equally often, and Gray coding costs one bit an error."""
-    sigma = [math.sqrt(v) for v in variances]
-    eyes = range(receiver.levels - 1)
-    total = sum(q_function(2 * half_eye_w / (sigma[i] + sigma[i + 1])) for i in eyes)
-    return min(WORST_BER, 2 * total / (receiver.levels * receiver.bits_per_symbol))
+_CONSTANTS: dict[int, _Constants] = {}  # by identity, as a look-up by value costs more than what is kept
+_MOST = 256
 
 
-_THERMAL: dict[ReceiverParameters, float] = {}
-
-
-def thermal_w(receiver: ReceiverParameters) -> float:
-    """The thermal noise in W (optical, rms) with which the receiver meets its calibration point."""
-    known = _THERMAL.get(receiver)
-    if known is not None:
+def _constants(receiver: ReceiverParameters) -> _Constants:
+    known = _CONSTANTS.get(id(receiver))
+    if known is not None and known.receiver is receiver:
         return known
+    known = _Constants(
+        receiver,
+        0.0,
+        2 * ELECTRON_C * receiver.bandwidth_hz / receiver.responsivity_a_per_w,
+        db_to_ratio(receiver.rin_db_per_hz) * receiver.bandwidth_hz,
+        dbm_to_w(receiver.overload_oma_dbm),
+        tuple(k / (receiver.levels - 1) for k in range(receiver.levels)),
+        2 / (receiver.levels * receiver.bits_per_symbol),
+    )
+    if len(_CONSTANTS) >= _MOST:
+        _CONSTANTS.clear()
+    found = _CONSTANTS[id(receiver)] = known._replace(thermal_w=_calibrate(known))
+    return found
+
+
+def _calibrate(known: _Constants) -> float:
+    """The thermal noise with which the receiver meets its calibration point."""
+    receiver = known.receiver
     oma_w = dbm_to_w(receiver.calibration_oma_dbm)
     half = oma_w / (2 * (receiver.levels - 1)) * db_to_ratio(-receiver.calibration_tdecq_db)
     extinction = db_to_ratio(receiver.calibration_extinction_db)
     low, high = 0.0, half
     for _ in range(80):
         middle = (low + high) / 2
-        ber = _ber(receiver, half, _variances(receiver, oma_w, extinction, half, middle, 0.0))
+        ber = _ber(known, half, _variances(known, oma_w, extinction, half, middle, 0.0))
         low, high = (middle, high) if ber < receiver.calibration_ber else (low, middle)
-    _THERMAL[receiver] = low
     return low
+
+
+def _variances(
+    known: _Constants, oma_w: float, extinction: float, half_eye_w: float, thermal: float, beat: float
+) -> list[float]:
+    """Variance of the noise at each level, in W^2. `beat`: what interference adds to a level of 1 W."""
+    lowest = oma_w / (extinction - 1)
+    constant = thermal * thermal + known.receiver.transmitter_floor * half_eye_w * half_eye_w
+    linear, rin = known.shot_w + beat, known.rin
+    levels = [lowest + oma_w * place for place in known.places]
+    return [constant + level * (linear + rin * level) for level in levels]
+
+
+def _ber(known: _Constants, half_eye_w: float, variances: list[float]) -> float:
+    """Errors over all eyes: each level is sent equally often, and Gray coding costs one bit an error."""
+    total, below, distance = 0.0, 0.0, math.sqrt(2) * half_eye_w  # q_function(2 h / (below + above)), written out
+    for variance in variances:
+        above = math.sqrt(variance)
+        if below:
+            total += math.erfc(distance / (below + above))
+        below = above
+    return min(WORST_BER, known.errors * total / 2)
+
+
+def thermal_w(receiver: ReceiverParameters) -> float:
+    """The thermal noise in W (optical, rms) with which the receiver meets its calibration point."""
+    return _constants(receiver).thermal_w
 
 
 def decide(
@@ -175,13 +210,18 @@ def decide(
     """
     if oma_w <= 0 or extinction <= 1:
         return DARK
-    half = oma_w / (2 * (receiver.levels - 1)) * db_to_ratio(-tdecq_db - overload_db(oma_w, receiver))
-    thermal = thermal_w(receiver) * db_to_ratio(sensitivity_loss_db)
-    beat = 2 * average_of_oma(oma_w, extinction) * interference
-    noise = _variances(receiver, oma_w, extinction, half, thermal, beat)
+    known = _constants(receiver)
+    if oma_w > known.overload_w:
+        tdecq_db += overload_db(oma_w, receiver)
+    half = oma_w / (2 * (receiver.levels - 1)) * db_to_ratio(-tdecq_db)
+    thermal = known.thermal_w
+    if sensitivity_loss_db:
+        thermal *= db_to_ratio(sensitivity_loss_db)
+    beat = 2 * average_of_oma(oma_w, extinction) * interference if interference else 0.0
+    noise = _variances(known, oma_w, extinction, half, thermal, beat)
     signal = (5.0 if receiver.levels == 4 else 1.0) * half * half
     esnr_db = ratio_to_db(signal * receiver.levels / sum(noise))
-    return Decision(max(0.0, esnr_db), _ber(receiver, half, noise))
+    return Decision(max(0.0, esnr_db), _ber(known, half, noise))
 
 
 DR_TYPICAL = ReceiverParameters()

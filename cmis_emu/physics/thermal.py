@@ -91,18 +91,20 @@ class ThermalSegment:
         slow, fast = self._decay(now_ns)
         return self.junction_steady_c + self._junction[0] * slow + self._junction[1] * fast
 
-    def case_bounds(self, now_ns: int) -> tuple[float, float]:
-        """Bounds from `now_ns` on: on |rate| in K/s, and on the total further excursion in K."""
-        return self._bounds(self._case, now_ns)
+    def case_trend(self, now_ns: int) -> tuple[float, float, float]:
+        """Case temperature, and from then on bounds on its |rate| in K/s and on its further excursion in K."""
+        slow, fast = self._decay(now_ns)
+        first, second = self._case[0] * slow, self._case[1] * fast
+        return self.case_steady_c + first + second, *self._bounds(first, second)
 
     def junction_bounds(self, now_ns: int) -> tuple[float, float]:
-        """The same of the junction."""
-        return self._bounds(self._junction, now_ns)
-
-    def _bounds(self, amplitudes: tuple[float, float], now_ns: int) -> tuple[float, float]:
+        """The same bounds of the junction."""
         slow, fast = self._decay(now_ns)
-        reach = abs(amplitudes[0]) * slow, abs(amplitudes[1]) * fast
-        return -reach[0] * self._rates[0] - reach[1] * self._rates[1], reach[0] + reach[1]
+        return self._bounds(self._junction[0] * slow, self._junction[1] * fast)
+
+    def _bounds(self, slow: float, fast: float) -> tuple[float, float]:
+        slow, fast = abs(slow), abs(fast)
+        return -slow * self._rates[0] - fast * self._rates[1], slow + fast
 
     def _decay(self, now_ns: int) -> tuple[float, float]:
         elapsed = max(0, now_ns - self.start_ns) / NS_PER_S

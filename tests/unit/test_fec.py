@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cmis_emu.physics.fec import (
     CORRECTABLE,
+    HARMLESS_BER,
     Bursts,
     codeword_error_ratio,
     codewords_per_s,
@@ -21,6 +22,7 @@ from cmis_emu.physics.fec import (
     symbol_error_ratio,
     symbol_errors,
 )
+from cmis_emu.registers.encoding import encode_f16
 
 DAY, YEAR = 86400.0, 365.25 * 86400.0
 
@@ -139,3 +141,11 @@ def test_the_tail_agrees_with_a_normal_number_where_that_is_good() -> None:
     ber = 1 - (1 - 0.03) ** 0.1
     expected = 1 - NormalDist(mean, sigma).cdf(CORRECTABLE + 0.5)
     assert codeword_error_ratio([ber]) == pytest.approx(expected, rel=0.04)
+
+
+def test_harmless_errors() -> None:
+    """Where nobody looks for uncorrectable codewords there are none: less than F16 holds, or a century brings."""
+    cer = codeword_error_ratio([HARMLESS_BER])
+    assert cer < 1e-33
+    assert encode_f16(cer) == 0
+    assert cer * codewords_per_s(800) * 100 * YEAR < 1e-14

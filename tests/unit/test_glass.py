@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmis_emu.errors import InputError
+from cmis_emu.physics.fibre import Strand
 from cmis_emu.physics.glass import (
     GLASS,
     JOINTS,
@@ -103,6 +104,8 @@ def test_bends(nm: float, expected: float) -> None:
 def test_bends_between_the_bands() -> None:
     assert bend_loss_db(7.5, 1430) == pytest.approx(math.sqrt(0.9018 * 5.9845), rel=1e-3)
     assert bend_loss_db(7.5, 850) == bend_loss_db(7.5, 1260)
+    assert bend_loss_db(7.5, 1304.5) == bend_loss_db(7.5, 1310) == bend_loss_db(7.5, 1317.5)  # the DR4's window
+    assert bend_loss_db(7.5, 1304.4) < bend_loss_db(7.5, 1310) < bend_loss_db(7.5, 1317.6)
     assert bend_loss_db(1e5, 1550) == 0.0
 
 
@@ -179,6 +182,23 @@ def test_an_impossible_path_is_refused(bad: dict[str, float]) -> None:
 def test_snapshots_share_what_never_changes() -> None:
     for thing in (Path(), GLASS["smf"], PMDS["400gbase-dr4"]):
         assert copy.deepcopy(thing) is thing
+
+
+def test_a_strand_forgets_what_it_was() -> None:
+    """Whatever happens to it is in the very next answer."""
+    strand = Strand(3.0, Path(length_m=500))
+    assert strand.transmission(NM) == pytest.approx(db_to_ratio(-3.0))
+    strand.disturb(1.0, (-20.0, -20.0))
+    assert strand.transmission(NM) == pytest.approx(db_to_ratio(-4.0))
+    assert ratio_to_db(strand.interference()) == pytest.approx(-40)
+    strand.disturb(0.0)
+    assert strand.interference() == 0.0
+    strand.fixed_db = None
+    assert strand.transmission(1310.0) == pytest.approx(db_to_ratio(-0.175))
+    strand.cut = True
+    assert strand.transmission(NM) == 0.0
+    strand.cut = False
+    assert strand.transmission(1310.0) == pytest.approx(db_to_ratio(-0.175))
 
 
 # -- the standards' interfaces -----------------------------------------------------------------------------

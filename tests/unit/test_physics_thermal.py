@@ -69,7 +69,7 @@ def test_a_segment_starts_where_it_is_told_and_comes_to_rest(
     assert rest == pytest.approx((0, 0), abs=1e-9)
     end = 30_000 * NS_PER_S
     assert segment.case_c(end) == pytest.approx(segment.case_steady_c, abs=1e-6)
-    assert segment.case_bounds(end)[0] < 1e-6
+    assert segment.case_trend(end)[1] < 1e-6
 
 
 @given(

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cmis_emu import Emulator, ManualClock
+from cmis_emu.link_budget import link_budget
+from cmis_emu.live.link import draw
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -39,3 +43,15 @@ def test_judging_a_module() -> None:
     shown = next(body for kind, body in BLOCKS if body.startswith("qsfpdd-400g-dr4: ")).splitlines()
     report = printed("-m", "cmis_emu", "check", "qsfpdd-400g-dr4", "--level", "full")
     assert [line for line in shown if line != "..." and line not in report] == []
+
+
+def test_the_drawing_of_a_link(tmp_path: Path) -> None:
+    testbed = next(body for kind, body in BLOCKS if kind == "yaml" and "out: {from" in body)
+    shown = next(body for _, body in BLOCKS if body.startswith("out: a")).splitlines()
+    (tmp_path / "lab.yaml").write_text(testbed)
+    with Emulator.load(tmp_path / "lab.yaml", clock=ManualClock()) as emu:
+        emu.settle()
+        emu.clock.advance(10)
+        drawn = draw(link_budget(emu.fibres["out"], emu.clock.now_ns)).splitlines()
+        assert [line for line in shown if line != "..." and line not in drawn] == []
+        assert "type-A trunk" in draw(link_budget(emu.fibres["wrong"], emu.clock.now_ns))

@@ -1,5 +1,6 @@
 """The pictures of docs/optics as data. tools/plots.py draws and checks them; nothing here knows matplotlib."""
 
+from optics.coherent import COHERENT
 from optics.fibre import BENDS, BUDGETS, DISPERSION
 from optics.kp4 import KP4
 from optics.module import AGEING, COOLER, LASERS, TEMPERATURES
@@ -18,5 +19,6 @@ FIGURES = (
     CORNERS,
     RELOCK,
     KP4,
+    COHERENT,
 )
 """In the order of the optics model's sections."""
