@@ -170,10 +170,12 @@ class Names:
         return StepCondition(self.step(row, "step", where), state == "spent")
 
     def _host_condition(self, row: Located, where: str) -> HostCondition:
-        row.check_keys(("host", "is"), ("is",), field=where)
-        return HostCondition(
-            self.step(row, "host", where), Outcome(choice(row, "is", [each.value for each in Outcome]))
-        )
+        row.check_keys(("host", "is", "says"), ("is",), field=where)
+        says = row.get("says", "")
+        if not isinstance(says, str):
+            raise row.error("says", says, "a text", field=f"{where}: says")
+        outcome = Outcome(choice(row, "is", [each.value for each in Outcome]))
+        return HostCondition(self.step(row, "host", where), outcome, says)
 
     def step(self, row: Located, key: str, where: str) -> str:
         name = row[key]

@@ -36,6 +36,7 @@ class Progress:
     times: int = 0
     undo: Undo | None = None
     outcome: Outcome | None = None
+    said: str = ""  # how its program ended
     asked_ns: int | None = None  # when its event happened
 
 
@@ -66,9 +67,9 @@ class Conditions:
             if condition.spent:
                 return bool(progress.occasions) and progress.occasions[-1].spent
             return progress.done_ns is not None
-        if condition.outcome is Outcome.FINISHED:
-            return progress.outcome is not None
-        return progress.outcome is condition.outcome
+        if progress.outcome is None or condition.says not in progress.said:
+            return False
+        return condition.outcome in (Outcome.FINISHED, progress.outcome)
 
     def _field_holds(self, condition: FieldCondition) -> bool:
         module = self._world.ports[condition.port].occupant
@@ -100,8 +101,8 @@ class Conditions:
         if isinstance(condition, AccessCondition):
             return f"{self._count(condition, since_ns)} times"
         if isinstance(condition, HostCondition):
-            outcome = self._steps[condition.step].outcome
-            return "still at work" if outcome is None else outcome.value
+            outcome, said = self._steps[condition.step].outcome, self._steps[condition.step].said
+            return "still at work" if outcome is None else f"{outcome.value}{said and ', ' + said}"
         return "not done"
 
 

@@ -1,7 +1,8 @@
 """A host as scenarios play one: accesses to a module over its bus that take simulated time, and programs of them.
 
-A program is a generator: it yields the seconds that it lets pass, and ends, or raises HostFailure. It knows the
-register maps and nothing of the emulator: all it does goes over the bus, with the patience of a kernel driver.
+A program is a generator: it yields the seconds that it lets pass, and ends, perhaps with a text that tells what it
+found, or raises HostFailure. It knows the register maps and nothing of the emulator: all it does goes over the bus,
+with the patience of a kernel driver, and over the pins of the cage.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from smbus2 import i2c_msg
 from cmis_emu.registers.encoding import decode, encode, extract, insert
 from cmis_emu.registers.field import LOWER, Field
 from cmis_emu.registers.loader import load_maps
-from cmis_emu.scenarios.action import Argument, check_names
+from cmis_emu.registers.place import Place
+from cmis_emu.scenarios.action import Argument, Kind, check_names
+from cmis_emu.scenarios.units import DURATION
 
 ADDRESS = 0x50
 PATIENCE_S, RETRY_S = 0.025, 0.001
@@ -24,6 +27,10 @@ PATIENCE_S, RETRY_S = 0.025, 0.001
 WRITE_MAX = 8  # bytes that every module takes in one write (I2C-06)
 
 Work = Generator[float, None, None]
+Telling = Generator[float, None, str]
+"""Work that ends with what it found, for people and for `says` of a condition."""
+
+Start = Callable[["Host", Mapping[str, Any]], Generator[float, None, str | None]]
 
 
 class HostFailure(Exception):
@@ -36,13 +43,34 @@ class Rdwr(Protocol):
     def i2c_rdwr(self, *i2c_msgs: Any) -> None: ...
 
 
-class Host:
-    """Accesses of one program. Each is a generator, since a refused one is tried again after a while."""
+class HostPins(Protocol):
+    """The pins of a cage as its host has them: True is high."""
 
-    def __init__(self, bus: Rdwr, now: Callable[[], float]) -> None:
+    def get(self, name: str) -> bool: ...
+    def set(self, name: str, level: bool) -> None: ...
+
+
+class Host:
+    """Accesses of one program. Each is a generator, since a refused one is tried again after a while.
+
+    patience_s: for how long. select_always: False writes a page select only when another page is there.
+    """
+
+    def __init__(
+        self,
+        bus: Rdwr,
+        now: Callable[[], float],
+        pins: HostPins,
+        *,
+        patience_s: float = PATIENCE_S,
+        select_always: bool = True,
+    ) -> None:
         self._bus = bus
-        self._now = now
-        self._maps = load_maps()
+        self.now = now
+        self.pins = pins
+        self._patience_s = patience_s
+        self._select_always = select_always
+        self.maps = load_maps()
 
     # -- bytes -----------------------------------------------------------------------------------------
 
@@ -51,8 +79,7 @@ class Host:
 
         def access() -> bytes:
             answer = i2c_msg.read(ADDRESS, length)
-            if page != LOWER:
-                self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, [126, bank, page]))
+            self._select(page, bank)
             self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, [address]), answer)
             return bytes(answer)
 
@@ -64,20 +91,33 @@ class Host:
             piece = [address + at, *data[at : at + WRITE_MAX]]
 
             def access(piece: list[int] = piece) -> bytes:
-                if page != LOWER:
-                    self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, [126, bank, page]))
+                self._select(page, bank)
                 self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, piece))
                 return b""
 
             yield from self._patiently(access, f"write of {place(page, address + at)}")
 
+    def _select(self, page: int, bank: int) -> None:
+        if page == LOWER:
+            return
+        if not self._select_always:
+            there = i2c_msg.read(ADDRESS, 2)
+            self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, [126]), there)
+            if bytes(there) == bytes((bank, page)):
+                return
+        self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, [126, bank, page]))
+
+    def read_place(self, where: Place, bank: int = 0) -> Generator[float, None, bytes]:
+        """All bytes of a place; in its own bank if it names one."""
+        return self.read(where.page, where.first, len(where), bank if where.bank is None else where.bank)
+
     def _patiently(self, access: Callable[[], bytes], what: str) -> Generator[float, None, bytes]:
-        start = self._now()
+        start = self.now()
         while True:
             try:
                 return access()
             except OSError as error:
-                if self._now() - start >= PATIENCE_S:
+                if self.now() - start >= self._patience_s:
                     name = errno.errorcode.get(error.errno or 0, str(error.errno))
                     raise HostFailure(f"{what}: {name}") from None
             yield RETRY_S
@@ -86,29 +126,29 @@ class Host:
 
     def get(self, name: str, lane: int | None = None, bank: int = 0) -> Generator[float, None, Any]:
         """A field's value in its unit (the code of an enumeration); of all lanes as a list without `lane`."""
-        field, own = self._maps.resolve(name)
+        field, own = self.maps.resolve(name)
         first, last = field.span
-        page_bank = bank if self._maps.pages[field.page].banked else 0
+        page_bank = bank if self.maps.pages[field.page].banked else 0
         data = yield from self.read(field.page, first, last - first + 1, page_bank)
         values = [decode(field, extract(field, data, first, number)) for number in range(1, field.count + 1)]
         return values if field.lanes is not None and (own or lane) is None else values[(own or lane or 1) - 1]
 
     def put(self, name: str, value: Any, lane: int | None = None, bank: int = 0) -> Generator[float, None, None]:
         """Write a field and nothing else, by read, change and write where its byte holds others."""
-        field, own = self._maps.resolve(name)
+        field, own = self.maps.resolve(name)
         first, size, *_ = field.element(own or lane or 1)
-        page_bank = bank if self._maps.pages[field.page].banked else 0
+        page_bank = bank if self.maps.pages[field.page].banked else 0
         data = bytearray((yield from self.read(field.page, first, size, page_bank)))
         insert(field, data, first, encode(field, value, self._enum(field)), own or lane or 1)
         yield from self.write(field.page, first, bytes(data), page_bank)
 
     def put_all(self, name: str, value: int, bank: int = 0) -> Generator[float, None, None]:
         """Write the one byte of a field with a bit for each lane."""
-        field = self._maps.field(name)
+        field = self.maps.field(name)
         yield from self.write(field.page, field.span[0], bytes([value]), bank)
 
     def _enum(self, field: Field) -> Mapping[int, str] | None:
-        return None if field.enum is None else self._maps.enums[field.enum]
+        return None if field.enum is None else self.maps.enums[field.enum]
 
     # -- waiting ---------------------------------------------------------------------------------------
 
@@ -116,9 +156,9 @@ class Host:
         self, look: Callable[[], Generator[float, None, bool]], what: str, limit_s: float, period_s: float = 0.02
     ) -> Work:
         """Look again and again; HostFailure when `what` has not come within the limit."""
-        start = self._now()
+        start = self.now()
         while not (yield from look()):
-            if self._now() - start > limit_s:
+            if self.now() - start > limit_s:
                 raise HostFailure(f"{what} has not come within {limit_s:g} s")
             yield period_s
 
@@ -128,30 +168,49 @@ def place(page: int, address: int) -> str:
     return f"{'L' if page == LOWER else f'{page:02X}h'}:{address}"
 
 
+COMMON = {
+    "patience": Argument(DURATION, "how long a refused access is tried again", default=PATIENCE_S),
+    "select": Argument(
+        Kind.CHOICE,
+        "write page selects always, or only when another page is there",
+        default="always",
+        choices=("always", "needed"),
+    ),
+}
+"""Arguments of every program that uses the bus."""
+
+Check = Callable[[Mapping[str, Any]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A host's program by name, such as host.bring_up. `start` gets a host on the port's bus and the arguments."""
+    """A host's program by name, such as host.bring_up. `start` gets a host on the port's bus and the arguments.
+
+    check: refuses arguments that do not go together (InputError whose field is the argument).
+    """
 
     name: str
     doc: str
     arguments: Mapping[str, Argument]
-    start: Callable[[Host, Mapping[str, Any]], Work]
+    start: Start
+    check: Check | None = None
 
 
 PROGRAMS: dict[str, Program] = {}
 
 
 def program(
-    name: str, arguments: Mapping[str, Argument]
-) -> Callable[[Callable[[Host, Mapping[str, Any]], Work]], Callable[[Host, Mapping[str, Any]], Work]]:
+    name: str, arguments: Mapping[str, Argument], *, uses_bus: bool = True, check: Check | None = None
+) -> Callable[[Start], Start]:
     """Register a generator function as the host program `name`; its docstring is the documentation."""
 
-    def register(start: Callable[[Host, Mapping[str, Any]], Work]) -> Callable[[Host, Mapping[str, Any]], Work]:
+    def register(start: Start) -> Start:
         doc = " ".join((start.__doc__ or "").split())
         if not doc or name in PROGRAMS:
             raise AssertionError(f"{name}: expected a docstring and a name of its own")
         check_names(name, arguments)
-        PROGRAMS[name] = Program(name, doc, dict(arguments), start)
+        taken = {**arguments, **COMMON} if uses_bus else dict(arguments)
+        PROGRAMS[name] = Program(name, doc, taken, start, check)
         return start
 
     return register

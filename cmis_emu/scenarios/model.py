@@ -134,13 +134,14 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HostCondition:
-    """The host program that a step started has ended so."""
+    """The host program that a step started has ended so. says: part of what it tells then."""
 
     step: str
     outcome: Outcome
+    says: str = ""
 
     def __str__(self) -> str:
-        return f"host {self.step} {self.outcome.value}"
+        return f"host {self.step} {self.outcome.value}{self.says and f' and says {self.says!r}'}"
 
 
 Condition = FieldCondition | PinCondition | AccessCondition | StepCondition | HostCondition

@@ -11,7 +11,7 @@ from typing import Any
 
 from cmis_emu.registers.field import LOWER
 from cmis_emu.scenarios.action import Argument, Kind
-from cmis_emu.scenarios.host import Host, HostFailure, Work, program
+from cmis_emu.scenarios.host import Host, HostFailure, Telling, Work, program
 from cmis_emu.scenarios.units import BYTE, COUNT, DURATION
 
 BOUND_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 600.0, 3000.0, 6000.0)
@@ -56,11 +56,22 @@ def _is(host: Host, name: str, wanted: tuple[int, ...], lanes: tuple[int, ...] |
     "port": PORT,
     "place": Argument(Kind.PLACE, "what to read, such as 11h:154-161", required=True),
     "bank": BANK,
+    "limit": Argument(DURATION, "how long to go on asking while it is refused", default=0.0),
+    "period": Argument(DURATION, "from one attempt to the next", default=0.1),
 })  # fmt: skip
-def read(host: Host, given: Mapping[str, Any]) -> Work:
-    """Read a place once."""
-    where = given["place"]
-    yield from host.read(where.page, where.first, where.last - where.first + 1, given["bank"])
+def read(host: Host, given: Mapping[str, Any]) -> Telling:
+    """Read a place once, or as often as it takes to get an answer."""
+    start, attempts = host.now(), 1
+    while True:
+        try:
+            found = yield from host.read_place(given["place"], given["bank"])
+        except HostFailure:
+            if host.now() - start >= given["limit"]:
+                raise
+        else:
+            return f"{found.hex(' ')} in attempt {attempts}"
+        attempts += 1
+        yield given["period"]
 
 
 @program("host.write", {
@@ -92,26 +103,39 @@ def put(host: Host, given: Mapping[str, Any]) -> Work:
     "times": Argument(COUNT, "how many polls", default=1),
     "flags": Argument(Kind.FLAG, "read flags too, which clears them", default=False),
     "tolerant": Argument(Kind.FLAG, "go on after an error", default=False),
+    "strikes": Argument(COUNT, "give up after so many polls in a row that failed; without it the first one"),
+    "on_time": Argument(Kind.FLAG, "the period counts from start to start, however long a poll takes", default=False),
 })  # fmt: skip
-def poll(host: Host, given: Mapping[str, Any]) -> Work:
+def poll(host: Host, given: Mapping[str, Any]) -> Telling:
     """Read state and monitors again and again: lower memory, and lane monitors of page 11h."""
+    start = host.now()
+    failed, in_a_row, strikes = 0, 0, given["strikes"] or 1
     for number in range(given["times"]):
         if number:
-            yield given["period"]
+            left = start + number * given["period"] - host.now()
+            yield max(0.0, left) if given["on_time"] else given["period"]
         try:
-            state = yield from host.read(LOWER, 0, 4)
-            yield from host.read(LOWER, 14, 12)
-            if given["flags"]:
-                yield from host.read(LOWER, 8, 6)
-            if state[2] & 0x80:
-                continue  # flat memory: no more pages
-            yield from host.read(0x11, 128, 6)
-            yield from host.read(0x11, 154, 48)
-            if given["flags"]:
-                yield from host.read(0x11, 134, 20)
-        except HostFailure:
-            if not given["tolerant"]:
-                raise
+            yield from _poll_once(host, flags=given["flags"])
+            in_a_row = 0
+        except HostFailure as error:
+            failed += 1
+            in_a_row += 1
+            if not given["tolerant"] and in_a_row >= strikes:
+                raise HostFailure(f"{in_a_row} in a row, {error}" if strikes > 1 else str(error)) from None
+    return f"{given['times']} polls in {host.now() - start:.1f} s, {failed} failed"
+
+
+def _poll_once(host: Host, *, flags: bool) -> Work:
+    state = yield from host.read(LOWER, 0, 4)
+    yield from host.read(LOWER, 14, 12)
+    if flags:
+        yield from host.read(LOWER, 8, 6)
+    if state[2] & 0x80:
+        return  # flat memory: no more pages
+    yield from host.read(0x11, 128, 6)
+    yield from host.read(0x11, 154, 48)
+    if flags:
+        yield from host.read(0x11, 134, 20)
 
 
 @program("host.wait_state", {
@@ -183,6 +207,7 @@ def release(host: Host, given: Mapping[str, Any]) -> Work:
     "release": Argument(Kind.FLAG, "first free all lanes that another application may hold", default=False),
     "bank": BANK,
     "limit": Argument(DURATION, "longest wait for the module to be ready; as advertised when not given"),
+    "tx_as_init": Argument(Kind.FLAG, "wait for Tx turn-on as long as for DPInit, if that is longer", default=False),
 })  # fmt: skip
 def bring_up(host: Host, given: Mapping[str, Any]) -> Work:
     """From any state to DPActivated, as HOST-01 has it: full power, deinit, select, apply, init, Tx on."""
@@ -208,11 +233,13 @@ def bring_up(host: Host, given: Mapping[str, Any]) -> Work:
     yield from _configure(host, lanes, codes, bank)
     controls = yield from host.read(0x10, 128, 1, bank)
     yield from host.write(0x10, 128, bytes([controls[0] & ~_mask(lanes)]), bank)
-    limit = yield from _bound(host, "MaxDurationDPInit")
+    limit = init = yield from _bound(host, "MaxDurationDPInit")
     reached = (INITIALIZED, 5, ACTIVATED)  # on its way to Activated with Tx on by default
     yield from host.until(_is(host, "DPStateHostLane", reached, lanes, bank), "DPInitialized", limit)
     yield from host.put_all("OutputDisableTx", 0, bank)
     limit = yield from _bound(host, "MaxDurationDPTxTurnOn")
+    if given["tx_as_init"]:
+        limit = max(limit, init)
     yield from host.until(_is(host, "DPStateHostLane", (ACTIVATED,), lanes, bank), "DPActivated", limit)
 
 

@@ -16,6 +16,7 @@ from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 from cmis_emu.scenarios import catalogue, library
 from cmis_emu.scenarios.action import STEP_KEYS, Argument, Kind
 from cmis_emu.scenarios.condition_reader import Names, choice, quantity
+from cmis_emu.scenarios.host import Program
 from cmis_emu.scenarios.model import (
     LEVELS,
     Begin,
@@ -158,13 +159,16 @@ class _Reader:
         ):
             if key in row and not fits:
                 raise row.error(key, f"{key!r} for {done}", f"it only for an action {what}")
+        arguments = self._arguments(row, name, taken)
+        if program is not None:
+            self._check_together(row, name, program, arguments)
         return Step(
             name=name,
             line=row.line,
             trigger=self._trigger(row, name),
             action=action,
             program=program,
-            arguments=self._arguments(row, name, taken),
+            arguments=arguments,
             duration_ns=self._time(row, "for", DURATION) if "for" in row else None,
             count=quantity(row, "count", COUNT) if "count" in row else None,
             skip=quantity(row, "skip", COUNT) if "skip" in row else 0,
@@ -214,6 +218,17 @@ class _Reader:
                 raise row.error(key, wrong.found, wrong.expected, field=f"{name}: {key}") from None
         self._check_value(row, name, taken, found)
         return found
+
+    def _check_together(self, row: Located, name: str, program: Program, found: Mapping[str, Any]) -> None:
+        """What a program takes must go together."""
+        if program.check is None:
+            return
+        try:
+            program.check(found)
+        except InputError as error:
+            key = error.field if error.field in row else None
+            field = f"{name}: {error.field}" if error.field else name
+            raise row.error(key, error.found, error.expected, field=field) from None
 
     def _argument(self, value: Any, argument: Argument) -> Any:
         kind = argument.kind

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from cmis_emu.bus.tap import Transaction
@@ -21,7 +21,7 @@ from cmis_emu.occasions import Occasions
 from cmis_emu.scenarios.action import Call, World
 from cmis_emu.scenarios.conditions import Conditions, Progress
 from cmis_emu.scenarios.hopes import Hopes
-from cmis_emu.scenarios.host import Host, HostFailure, Work
+from cmis_emu.scenarios.host import Host, HostFailure
 from cmis_emu.scenarios.model import Outcome, Scenario, Step
 from cmis_emu.scenarios.result import ScenarioEvent, ScenarioResult
 from cmis_emu.scenarios.watch import RegisterWatch
@@ -265,24 +265,30 @@ class Run:
     def _start_host(self, started: Progress) -> None:
         step = started.step
         assert step.program is not None
-        bus = self._world.smbus_of(step.arguments["port"])
-        host = Host(bus, lambda: self._clock.now_ns / NS_PER_S)
-        started.outcome = None
-        self._go_on(started, step.program.start(host, step.arguments))
+        given = step.arguments
+        host = Host(
+            self._world.smbus_of(given["port"]),
+            lambda: self._clock.now_ns / NS_PER_S,
+            self._world.ports[given["port"]].pins,
+            patience_s=given.get("patience", 0.0),
+            select_always=given.get("select") != "needed",
+        )
+        started.outcome, started.said = None, ""
+        self._go_on(started, step.program.start(host, given))
 
-    def _go_on(self, started: Progress, work: Work) -> None:
+    def _go_on(self, started: Progress, work: Generator[float, None, str | None]) -> None:
         try:
             wait_s = next(work)
-        except StopIteration:
-            self._host_ended(started, Outcome.DONE, "done")
+        except StopIteration as end:
+            self._host_ended(started, Outcome.DONE, end.value or "")
         except HostFailure as error:
-            self._host_ended(started, Outcome.FAILED, f"failed, {error}")
+            self._host_ended(started, Outcome.FAILED, str(error))
         else:
             self._at(self._now + max(1, seconds(wait_s)), lambda: self._go_on(started, work))
 
     def _host_ended(self, started: Progress, outcome: Outcome, text: str) -> None:
-        started.outcome = outcome
-        self._log("host", started.step.name, text)
+        started.outcome, started.said = outcome, text
+        self._log("host", started.step.name, f"{outcome.value}, {text}" if text else outcome.value)
         self._look()
 
     # -- what hosts do ---------------------------------------------------------------------------------

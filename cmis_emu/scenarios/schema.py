@@ -139,7 +139,11 @@ def _condition() -> dict[str, Any]:
                 {"pin": {"type": "string"}, "port": port, "is": {"enum": ["high", "low", True, False]}},
             ),
             _object(["step"], {"step": {"type": "string"}, "is": {"enum": ["done", "spent"]}}),
-            _object(["host", "is"], {"host": {"type": "string"}, "is": {"enum": [each.value for each in Outcome]}}),
+            _object(
+                ["host", "is"],
+                {"host": {"type": "string"}, "is": {"enum": [each.value for each in Outcome]},
+                 "says": {"type": "string"}},
+            ),
             *accesses,
         ]
     }  # fmt: skip
