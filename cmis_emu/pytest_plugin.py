@@ -8,20 +8,20 @@
 `cmis_testbed(SOURCE)`. `cmis_module` is the module in its first port. With the mark `cmis_scenario(NAME, ...)` the
 scenario plays while the test lets time pass (`emu.clock.advance`), its own hosts left out since the test is the host;
 after the test it plays to its end, and a missed expectation fails the test.
+
+The package itself is imported when a fixture is used, so that other test runs start as fast as before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cmis_emu.clock import ManualClock
-from cmis_emu.emulator import Emulator
-from cmis_emu.module.module import Module
-from cmis_emu.scenarios.model import Begin, Scenario
-from cmis_emu.scenarios.reader import read_scenario
-from cmis_emu.scenarios.report import as_text
+if TYPE_CHECKING:
+    from cmis_emu.emulator import Emulator
+    from cmis_emu.module.module import Module
 
 DEFAULT = "qsfpdd-400g-dr4"
 SEED = 1
@@ -36,29 +36,28 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cmis_testbed(source): what cmis_testbed emulates: profile, file or dict")
 
 
-def _scenario(request: pytest.FixtureRequest) -> tuple[Scenario, bool] | None:
-    mark = request.node.get_closest_marker("cmis_scenario")
-    if mark is None:
-        return None
-    return read_scenario(mark.args[0]), bool(mark.kwargs.get("hosts", False))
-
-
 @pytest.fixture
 def cmis_testbed(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """An emulator on a ManualClock, with modules at rest; a marked scenario plays on it."""
-    mark = request.node.get_closest_marker("cmis_testbed")
-    found = _scenario(request)
-    if found is None:
-        with Emulator.load(mark.args[0] if mark else DEFAULT, clock=ManualClock(), seed=SEED) as emulator:
+    from cmis_emu.clock import ManualClock  # noqa: PLC0415
+    from cmis_emu.emulator import Emulator  # noqa: PLC0415
+    from cmis_emu.scenarios.model import Begin  # noqa: PLC0415
+    from cmis_emu.scenarios.reader import read_scenario  # noqa: PLC0415
+    from cmis_emu.scenarios.report import as_text  # noqa: PLC0415
+
+    given = request.node.get_closest_marker("cmis_testbed")
+    mark = request.node.get_closest_marker("cmis_scenario")
+    if mark is None:
+        with Emulator.load(given.args[0] if given else DEFAULT, clock=ManualClock(), seed=SEED) as emulator:
             emulator.settle()
             yield emulator
         return
-    scenario, hosts = found
-    source = mark.args[0] if mark else scenario.testbed or DEFAULT
+    scenario = read_scenario(mark.args[0])
+    source = given.args[0] if given else scenario.testbed or DEFAULT
     with Emulator.load(source, clock=ManualClock(), seed=scenario.seed or SEED) as emulator:
         if scenario.begin is Begin.SETTLED:
             emulator.settle()
-        with emulator.playing(scenario, hosts=hosts) as play:
+        with emulator.playing(scenario, hosts=bool(mark.kwargs.get("hosts", False))) as play:
             yield emulator
             result = play.to_the_end()
     if not result.passed:

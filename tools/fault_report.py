@@ -42,9 +42,8 @@ def main() -> int:
     without = len(rows) - done - len(open_rows)
     for line in wrong:
         print(line)
-    print(
-        f"{len(rows)} rows: {done} reproduced, {without} with a reason, {len(open_rows)} open; {len(scenarios)} scenarios"
-    )
+    counts = f"{done} reproduced, {without} with a reason, {len(open_rows)} open"
+    print(f"{len(rows)} rows: {counts}; {len(scenarios)} scenarios")
     return int(bool(wrong or open_rows))
 
 
