@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 from smbus2 import i2c_msg
@@ -43,6 +44,14 @@ class Rdwr(Protocol):
     def i2c_rdwr(self, *i2c_msgs: Any) -> None: ...
 
 
+class Select(Enum):
+    """When a host writes a page select."""
+
+    ALWAYS = "always"
+    NEEDED = "needed"
+    NEVER = "never"
+
+
 class HostPins(Protocol):
     """The pins of a cage as its host has them: True is high."""
 
@@ -53,7 +62,7 @@ class HostPins(Protocol):
 class Host:
     """Accesses of one program. Each is a generator, since a refused one is tried again after a while.
 
-    patience_s: for how long. select_always: False writes a page select only when another page is there.
+    patience_s: for how long.
     """
 
     def __init__(
@@ -63,13 +72,13 @@ class Host:
         pins: HostPins,
         *,
         patience_s: float = PATIENCE_S,
-        select_always: bool = True,
+        select: Select = Select.ALWAYS,
     ) -> None:
         self._bus = bus
         self.now = now
         self.pins = pins
         self._patience_s = patience_s
-        self._select_always = select_always
+        self._when = select
         self.maps = load_maps()
 
     # -- bytes -----------------------------------------------------------------------------------------
@@ -98,9 +107,9 @@ class Host:
             yield from self._patiently(access, f"write of {place(page, address + at)}")
 
     def _select(self, page: int, bank: int) -> None:
-        if page == LOWER:
+        if page == LOWER or self._when is Select.NEVER:
             return
-        if not self._select_always:
+        if self._when is Select.NEEDED:
             there = i2c_msg.read(ADDRESS, 2)
             self._bus.i2c_rdwr(i2c_msg.write(ADDRESS, [126]), there)
             if bytes(there) == bytes((bank, page)):
@@ -172,9 +181,9 @@ COMMON = {
     "patience": Argument(DURATION, "how long a refused access is tried again", default=PATIENCE_S),
     "select": Argument(
         Kind.CHOICE,
-        "write page selects always, or only when another page is there",
+        "write page selects always, only when another page is there, or never: whatever page is there is read",
         default="always",
-        choices=("always", "needed"),
+        choices=tuple(each.value for each in Select),
     ),
 }
 """Arguments of every program that uses the bus."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from cmis_emu.errors import InputError
-from cmis_emu.registers.place import ALL_BITS, Place
+from cmis_emu.registers.place import Place
 from cmis_emu.scenarios.action import Argument, Kind
 from cmis_emu.scenarios.host import Host, HostFailure, Telling, place, program
 from cmis_emu.scenarios.model import Comparison
@@ -21,7 +21,8 @@ _HOW = {
     "times": Argument(COUNT, "so often, and each time it must be so", default=1),
     "period": Argument(DURATION, "from one look to the next", default=0.1),
     "limit": Argument(DURATION, "how long to wait for the first time that it is so", default=0.0),
-    "confirm": Argument(COUNT, "so many looks in a row, 1 ms apart, must be wrong to be believed", default=1),
+    "confirm": Argument(COUNT, "so many looks in a row must be wrong to be believed", default=1),
+    "apart": Argument(DURATION, "from one of those looks to the next", default=0.001),
     "tolerant": Argument(Kind.FLAG, "a refused look counts for nothing", default=False),
 }
 
@@ -38,7 +39,7 @@ def _judge(host: Host, look: Look, given: Mapping[str, Any]) -> Telling:
             yield given["period"]
         while True:
             try:
-                good, last = yield from _believed(look, given["confirm"])
+                good, last = yield from _believed(look, given["confirm"], given["apart"])
             except HostFailure as error:
                 good, last = None, str(error)
                 if not given["tolerant"] and (right or host.now() - start >= given["limit"]):
@@ -55,12 +56,12 @@ def _judge(host: Host, look: Look, given: Mapping[str, Any]) -> Telling:
     return f"found {last}"
 
 
-def _believed(look: Look, confirm: int) -> Generator[float, None, tuple[bool, str]]:
+def _believed(look: Look, confirm: int, apart_s: float) -> Generator[float, None, tuple[bool, str]]:
     good, found = yield from look()
     for _ in range(confirm - 1):
         if good:
             break
-        yield 0.001
+        yield apart_s
         good, found = yield from look()
     return good, found
 
@@ -149,21 +150,20 @@ def _fitting_bytes(given: Mapping[str, Any]) -> None:
     check=_fitting_bytes,
 )
 def expect_bytes(host: Host, given: Mapping[str, Any]) -> Telling:
-    """Read bytes; fail when they are not as they must be."""
+    """Read bytes, or bits of one byte where they are; fail when they are not as they must be."""
     where: Place = given["place"]
     data: bytes = given["bytes"]
     if len(where) == 1 < len(data):
         where = Place(where.page, where.first, where.first + len(data) - 1, where.bank, where.mask)
-    wanted = data * len(where) if len(data) == 1 else data
+    wanted = bytes(byte & where.mask for byte in (data * len(where) if len(data) == 1 else data))
     bank = given["bank"] if where.bank is None else where.bank
     piece = given["piece"] or len(where)
-    shift = 0 if where.mask == ALL_BITS else (where.mask & -where.mask).bit_length() - 1
 
     def look() -> Generator[float, None, tuple[bool, str]]:
         found = b""
         for at in range(where.first, where.last + 1, piece):
             found += yield from host.read(where.page, at, min(piece, where.last + 1 - at), bank)
-        seen = bytes((byte & where.mask) >> shift for byte in found)
+        seen = bytes(byte & where.mask for byte in found)
         return (seen == wanted) is not given["differ"], f"{seen.hex(' ')} at {place(where.page, where.first)}"
 
     return (yield from _judge(host, look, given))

@@ -21,7 +21,7 @@ from cmis_emu.occasions import Occasions
 from cmis_emu.scenarios.action import Call, World
 from cmis_emu.scenarios.conditions import Conditions, Progress
 from cmis_emu.scenarios.hopes import Hopes
-from cmis_emu.scenarios.host import Host, HostFailure
+from cmis_emu.scenarios.host import Host, HostFailure, Select
 from cmis_emu.scenarios.model import Outcome, Scenario, Step
 from cmis_emu.scenarios.result import ScenarioEvent, ScenarioResult
 from cmis_emu.scenarios.watch import RegisterWatch
@@ -271,10 +271,12 @@ class Run:
             lambda: self._clock.now_ns / NS_PER_S,
             self._world.ports[given["port"]].pins,
             patience_s=given.get("patience", 0.0),
-            select_always=given.get("select") != "needed",
+            select=Select(given.get("select", Select.ALWAYS.value)),
         )
         started.outcome, started.said = None, ""
-        self._go_on(started, step.program.start(host, given))
+        work = step.program.start(host, given)
+        # Not here and now: it may be another host's access that set this off, which must not be divided.
+        self._at(self._now, lambda: self._go_on(started, work))
 
     def _go_on(self, started: Progress, work: Generator[float, None, str | None]) -> None:
         try:
