@@ -75,6 +75,7 @@ class Run:
         self._taps: dict[str, Callable[[Transaction], None]] = {}
         self._looking = False
         self._riding = False
+        self._late_ns = 0
         self._wake: Event | None = None
         self.finished = False
 
@@ -134,8 +135,10 @@ class Run:
         with self._world.lock:
             now = self._clock.sync() - self._start_ns
             while not self.finished and self._agenda and self._agenda[0][0] <= now:
-                _, _, call = heapq.heappop(self._agenda)
+                planned, _, call = heapq.heappop(self._agenda)
+                self._late_ns = now - planned  # on a clock that runs; it does not add up from one moment to the next
                 call()
+                self._late_ns = 0
                 now = self._clock.sync() - self._start_ns
             if self.finished:
                 return None
@@ -219,7 +222,7 @@ class Run:
         started.times += 1
         trigger = step.trigger
         if trigger.period_ns is not None and started.times < trigger.times:
-            self._at(self._now + trigger.period_ns, lambda: self._do(started))
+            self._at(self._now - self._late_ns + trigger.period_ns, lambda: self._do(started))
         if self._left_out(step):
             return
         self._log("step", step.name, f"{step.title}{_shown(step.arguments)}")
@@ -250,7 +253,7 @@ class Run:
             started.undo = undo
             if step.duration_ns is not None:
                 number = started.times
-                self._at(self._now + step.duration_ns, lambda: self._undo(started, number))
+                self._at(self._now - self._late_ns + step.duration_ns, lambda: self._undo(started, number))
 
     def _undo(self, started: Progress, number: int) -> None:
         if started.undo is None or started.times != number:
@@ -286,7 +289,7 @@ class Run:
         except HostFailure as error:
             self._host_ended(started, Outcome.FAILED, str(error))
         else:
-            self._at(self._now + max(1, seconds(wait_s)), lambda: self._go_on(started, work))
+            self._at(self._now - self._late_ns + max(1, seconds(wait_s)), lambda: self._go_on(started, work))
 
     def _host_ended(self, started: Progress, outcome: Outcome, text: str) -> None:
         started.outcome, started.said = outcome, text
