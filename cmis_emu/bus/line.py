@@ -130,6 +130,11 @@ class Line:
         """Is a device plugged in?"""
         return self._target.device is not None
 
+    @property
+    def held(self) -> bool:
+        """Does something hold the bus in the middle of a transfer right now?"""
+        return self._holder is not None
+
     def hold(self, duration_ns: int, over: Callable[[], bool]) -> None:
         """The bus is held for so long, or until `over`; other transfers on it wait."""
         self._holder = threading.get_ident()
