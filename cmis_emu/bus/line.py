@@ -311,7 +311,7 @@ class Line:
     def _write_plain(self, data: bytes) -> int | None:
         message = self._begin(read=False)
         self.message = None
-        taken = self._target.write(data, behind=True)
+        taken = self._target.write_past(data)
         if taken is not None and data:
             message.address = data[0]
             message.data += data[1:taken]
@@ -322,7 +322,7 @@ class Line:
     def _read_plain(self, length: int) -> bytes | None:
         message = self._begin(read=True)
         self.message = None
-        data = self._target.read(length, behind=True)
+        data = self._target.read_past(length)
         if data is None:
             message.error = errno.ENXIO
         else:
