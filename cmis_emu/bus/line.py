@@ -130,6 +130,11 @@ class Line:
         """Is a device plugged in?"""
         return self._target.device is not None
 
+    @property
+    def held(self) -> bool:
+        """Does something hold the bus in the middle of a transfer right now?"""
+        return self._holder is not None
+
     def hold(self, duration_ns: int, over: Callable[[], bool]) -> None:
         """The bus is held for so long, or until `over`; other transfers on it wait."""
         self._holder = threading.get_ident()
@@ -306,7 +311,7 @@ class Line:
     def _write_plain(self, data: bytes) -> int | None:
         message = self._begin(read=False)
         self.message = None
-        taken = self._target.write(data, behind=True)
+        taken = self._target.write_past(data)
         if taken is not None and data:
             message.address = data[0]
             message.data += data[1:taken]
@@ -317,7 +322,7 @@ class Line:
     def _read_plain(self, length: int) -> bytes | None:
         message = self._begin(read=True)
         self.message = None
-        data = self._target.read(length, behind=True)
+        data = self._target.read_past(length)
         if data is None:
             message.error = errno.ENXIO
         else:

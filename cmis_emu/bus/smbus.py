@@ -96,7 +96,6 @@ class VirtualSMBus:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self.pec or not 0 <= register <= 255:
             return self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.BYTE_DATA)[0]
-        number = errno.ENXIO if 0 <= i2c_addr <= virtual.ADDRESS_MAX else errno.EINVAL
         try:
             with self._lock:  # the commonest call of all, without the detour through message objects
                 target = bus.targets.get(i2c_addr)
@@ -105,7 +104,8 @@ class VirtualSMBus:
                     if data is not None:
                         return data[0]
         except BusError as error:
-            number = error.errno
+            raise OSError(error.errno, os.strerror(error.errno)) from None
+        number = errno.ENXIO if 0 <= i2c_addr <= virtual.ADDRESS_MAX else errno.EINVAL
         raise OSError(number, os.strerror(number))
 
     def write_byte_data(self, i2c_addr: int, register: int, value: int, force: bool | None = None) -> None:

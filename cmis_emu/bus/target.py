@@ -107,6 +107,22 @@ class Target:
         """Clear a fault; harmless for one that is not armed."""
         self.line.remove(fault)
 
+    def write_past(self, data: bytes) -> int | None:
+        """`write` of a healthy line."""
+        self._line = None
+        try:
+            return self.write(data)
+        finally:
+            self._line_changed()
+
+    def read_past(self, length: int) -> bytes | None:
+        """`read` of a healthy line."""
+        self._line = None
+        try:
+            return self.read(length)
+        finally:
+            self._line_changed()
+
     def _line_changed(self) -> None:
         self._line = self.line if self.line.in_use else None
 
@@ -232,13 +248,12 @@ class Target:
 
     # -- whole messages --------------------------------------------------------------------------
 
-    def write(self, data: bytes, *, behind: bool = False) -> int | None:
+    def write(self, data: bytes) -> int | None:
         """START, address for writing, `data`, end of message.
 
         Returns how many bytes were acknowledged, or None when the address byte was not. Raises BusError.
-        `behind`: the line is the caller.
         """
-        if self._line is not None and not behind:
+        if self._line is not None:
             return self._line.write(data)
         device = self.device
         if self._mode != Target.IDLE:
@@ -255,12 +270,12 @@ class Target:
             device.write(origin, body)
         return 1 + len(body) if len(data) - 1 > limit else len(data)
 
-    def read(self, length: int, *, behind: bool = False) -> bytes | None:
+    def read(self, length: int) -> bytes | None:
         """START, address for reading, `length` bytes clocked out. None when the address was not acknowledged.
 
-        Raises BusError. `behind`: the line is the caller.
+        Raises BusError.
         """
-        if self._line is not None and not behind:
+        if self._line is not None:
             return self._line.read(length)
         device = self.device
         if self._mode:
