@@ -13,7 +13,9 @@ from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.port import HOST_PINS, MODULE_PINS, OSFP_PINS
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.loader import load_maps
+from cmis_emu.registers.place import ALL_BITS, Place
 from cmis_emu.registers.yamlfile import Located
+from cmis_emu.scenarios import catalogue
 from cmis_emu.scenarios.model import (
     AccessCondition,
     Comparison,
@@ -26,12 +28,14 @@ from cmis_emu.scenarios.model import (
     StepCondition,
     Which,
 )
-from cmis_emu.scenarios.places import Place, parse_place
-from cmis_emu.scenarios.units import BYTE, COUNT, Quantity
+from cmis_emu.scenarios.places import parse_place
+from cmis_emu.scenarios.units import BYTE, ORDINAL, Quantity
 from cmis_emu.scenarios.values import as_input_error, near, read_lanes, read_value
 from cmis_emu.testbed import Testbed
 
 _KINDS = ("field", "pin", "read", "wrote", "accessed", "step", "host")
+MOST_LANES = 256
+"""Instances of VDM count as lanes here."""
 _COMPARISONS = ("is", "not", "above", "below")
 
 
@@ -53,13 +57,14 @@ def quantity(row: Located, key: str, kind: Quantity) -> Any:
 
 
 class Names:
-    """What a file may name. `ports` and `fibres`: those that it does."""
+    """What a file may name. `ports` and `fibres`: those that it does. `inside`: the step that is being read."""
 
     def __init__(self, testbed: Testbed | None) -> None:
         self._testbed = testbed
-        self.steps: dict[str, int] = {}
+        self.steps: dict[str, str] = {}  # what each does
         self.ports: dict[str, None] = {}
         self.fibres: dict[str, None] = {}
+        self.inside: str | None = None
         self.maps = load_maps()
 
     def port(self, value: Any) -> str:
@@ -83,7 +88,7 @@ class Names:
     def condition(self, row: Located, where: str) -> Condition:
         kinds = [key for key in _KINDS if key in row]
         if len(kinds) != 1:
-            found = f"{' and '.join(kinds)} together" if kinds else f"only {', '.join(row) or 'nothing'}"
+            found = f"{' and '.join(kinds)} together" if kinds else f"only {', '.join(row)}" if row else "nothing"
             raise row.error(None, found, f"one of {', '.join(_KINDS)}", field=where)
         kind = kinds[0]
         try:
@@ -128,14 +133,22 @@ class Names:
             lanes = Which.ALL
         given = row.get("lanes", row.get("lane"))
         if given is not None:
+            key = "lanes" if "lanes" in row else "lane"
             if lanes is None or own is not None:
-                raise row.error("lane" if "lane" in row else "lanes", given, f"no lane for {name}", field=where)
-            lanes = (
-                Which(given) if given in ("all", "any") else read_lanes(given, "lanes" if "lanes" in row else "lane")
-            )
+                raise row.error(key, given, f"no lane for {name}", field=f"{where}: {key}")
+            lanes = Which(given) if given in ("all", "any") else self._lanes(row, key, str(name), where)
         comparison = self._comparison(row, field, where)
         bank = quantity(row, "bank", BYTE) if "bank" in row else 0
         return FieldCondition(port, str(name), comparison, lanes, bank)
+
+    def _lanes(self, row: Located, key: str, name: str, where: str) -> tuple[int, ...]:
+        lanes = read_lanes(row[key], key, MOST_LANES)
+        try:
+            self.maps.lane(name, max(lanes))
+        except UnknownFieldError as error:
+            wrong = as_input_error(error, row[key])
+            raise row.error(key, wrong.found, wrong.expected, field=f"{where}: {key}") from None
+        return lanes
 
     def _comparison(self, row: Located, field: Field, where: str) -> Comparison:
         given = [key for key in _COMPARISONS if key in row]
@@ -167,7 +180,11 @@ class Names:
     def _step_condition(self, row: Located, where: str) -> StepCondition:
         row.check_keys(("step", "is"), field=where)
         state = choice(row, "is", ["done", "spent"]) or "done"
-        return StepCondition(self.step(row, "step", where), state == "spent")
+        name = self.step(row, "step", where)
+        action = catalogue.action(self.steps[name])
+        if state == "spent" and (action is None or not action.counted):
+            raise row.error("is", state, "done, since this step has no occasions", field=f"{where}: is")
+        return StepCondition(name, state == "spent")
 
     def _host_condition(self, row: Located, where: str) -> HostCondition:
         row.check_keys(("host", "is", "says"), ("is",), field=where)
@@ -175,14 +192,19 @@ class Names:
         if not isinstance(says, str):
             raise row.error("says", says, "a text", field=f"{where}: says")
         outcome = Outcome(choice(row, "is", [each.value for each in Outcome]))
-        return HostCondition(self.step(row, "host", where), outcome, says)
+        name = self.step(row, "host", where)
+        if catalogue.program(self.steps[name]) is None:
+            raise row.error("host", name, "a step that does something of a host", field=f"{where}: host")
+        return HostCondition(name, outcome, says)
 
     def step(self, row: Located, key: str, where: str) -> str:
         name = row[key]
-        if name not in self.steps:
+        if not isinstance(name, str) or name not in self.steps:
             known = ", ".join(self.steps)
             raise row.error(key, name, f"the id of a step: {known}{near(name, self.steps)}", field=f"{where}: {key}")
-        return str(name)
+        if name == self.inside:
+            raise row.error(key, name, "another step than the one that waits", field=f"{where}: {key}")
+        return name
 
     def _access_condition(self, row: Located, where: str, direction: Direction) -> AccessCondition:
         row.check_keys(("port", direction.value, "value", "is", "nth"), field=where)
@@ -192,6 +214,8 @@ class Names:
             if not isinstance(row[direction.value], str):
                 raise InputError(repr(row[direction.value]), "a place such as '10h:143', or anything")
             place = parse_place(row[direction.value])
+            if place.mask != ALL_BITS:
+                raise InputError(repr(row[direction.value]), "bytes, since no access is to single bits")
         if "value" in row and (place is None or direction is not Direction.WRITE):
             raise row.error("value", row["value"], "it only for what was written to a place", field=f"{where}: value")
         outcome = row.get("is")
@@ -205,7 +229,8 @@ class Names:
             None if place is None else place.page,
             0 if place is None else place.first,
             255 if place is None else place.last,
+            None if place is None else place.bank,
             quantity(row, "value", BYTE) if "value" in row else None,
             outcome,
-            max(1, quantity(row, "nth", COUNT)) if "nth" in row else 1,
+            quantity(row, "nth", ORDINAL) if "nth" in row else 1,
         )

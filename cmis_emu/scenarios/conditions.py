@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cmis_emu.bus.tap import Transaction
+from cmis_emu.errors import CmisEmuError
 from cmis_emu.occasions import Occasions
 from cmis_emu.scenarios.action import Undo, World
 from cmis_emu.scenarios.model import (
@@ -72,14 +73,18 @@ class Conditions:
         return condition.outcome in (Outcome.FINISHED, progress.outcome)
 
     def _field_holds(self, condition: FieldCondition) -> bool:
+        """A module that lacks the field, or its page, holds nothing."""
         module = self._world.ports[condition.port].occupant
         if module is None:
             return False
         lanes = condition.lanes
-        if isinstance(lanes, tuple):
-            each = [module.get(condition.field, lane=lane, bank=condition.bank) for lane in lanes]
-            return all(condition.comparison.holds(value) for value in each)
-        value = module.get(condition.field, bank=condition.bank)
+        try:
+            if isinstance(lanes, tuple):
+                each = [module.get(condition.field, lane=lane, bank=condition.bank) for lane in lanes]
+                return all(condition.comparison.holds(value) for value in each)
+            value = module.get(condition.field, bank=condition.bank)
+        except CmisEmuError:
+            return False
         if lanes is None or not isinstance(value, list):
             return condition.comparison.holds(value)
         found = [condition.comparison.holds(one) for one in value]
@@ -94,8 +99,12 @@ class Conditions:
             module = self._world.ports[condition.port].occupant
             if module is None:
                 return "no module"
-            value = module.get(condition.field, bank=condition.bank)
-            return module.describe(condition.field, value)
+            lanes = condition.lanes if isinstance(condition.lanes, tuple) else (None,)
+            try:
+                values = [module.get(condition.field, lane=lane, bank=condition.bank) for lane in lanes]
+                return ", ".join(module.describe(condition.field, value) for value in values)
+            except CmisEmuError:
+                return "no such field"
         if isinstance(condition, PinCondition):
             return "high" if self._world.ports[condition.port].pins.get(condition.pin) else "low"
         if isinstance(condition, AccessCondition):
@@ -110,6 +119,8 @@ def _matches(condition: AccessCondition, done: Transaction) -> bool:
     if condition.direction is not Direction.BOTH and done.read is not (condition.direction is Direction.READ):
         return False
     if condition.page is not None and not done.touches(condition.page, condition.first, condition.last):
+        return False
+    if condition.bank is not None and done.bank != condition.bank:
         return False
     if condition.value is not None and done.byte_at(condition.first) != condition.value:
         return False

@@ -89,7 +89,7 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AccessCondition:
-    """A host accessed a module. page None: any place; first and last: byte addresses (0 to 255).
+    """A host accessed a module. page None: any place; first and last: byte addresses (0 to 255); bank None: any.
 
     outcome: None any, 'done', 'refused', or the name of an errno. value: the byte written to `first`.
     nth: the how manieth such access it is.
@@ -100,12 +100,14 @@ class AccessCondition:
     page: int | None = None
     first: int = 0
     last: int = 255
+    bank: int | None = None
     value: int | None = None
     outcome: str | None = None
     nth: int = 1
 
     def __str__(self) -> str:
-        place = "" if self.page is None else f" {'L' if self.page < 0 else f'{self.page:02X}h'}:{self.first}"
+        bank = "" if self.bank is None else f"/{self.bank}"
+        place = "" if self.page is None else f" {'L' if self.page < 0 else f'{self.page:02X}h'}{bank}:{self.first}"
         place += f"-{self.last}" if place and self.last != self.first else ""
         value = "" if self.value is None else f" = {self.value:02X}h"
         outcome = "" if self.outcome is None else f", {self.outcome}"

@@ -28,7 +28,7 @@ from cmis_emu.scenarios.model import (
     Trigger,
 )
 from cmis_emu.scenarios.places import parse_place
-from cmis_emu.scenarios.units import CHANCE, COUNT, DURATION, MOMENT, Quantity
+from cmis_emu.scenarios.units import CHANCE, COUNT, DURATION, MOMENT, ORDINAL, Quantity
 from cmis_emu.scenarios.values import as_input_error, near, read_bytes, read_lanes, read_value
 from cmis_emu.testbed import Testbed, parse_testbed, read_testbed
 
@@ -54,6 +54,7 @@ class _Reader:
     def __init__(self, top: Located) -> None:
         self.top = top
         self.names = Names(None)
+        self.hopes: list[str] = []
 
     # -- the whole -------------------------------------------------------------------------------------
 
@@ -134,7 +135,7 @@ class _Reader:
                 raise row.error("id", name, "a name")
             if name in self.names.steps:
                 raise row.error("id", f"{name!r} twice", "a name of its own for each step")
-            self.names.steps[name] = row.line
+            self.names.steps[name] = str(row.get("do"))
         return tuple(self._step(row, number) for number, row in enumerate(rows, 1))
 
     def _step(self, row: Located, number: int) -> Step:
@@ -159,6 +160,7 @@ class _Reader:
         ):
             if key in row and not fits:
                 raise row.error(key, f"{key!r} for {done}", f"it only for an action {what}")
+        self.names.inside = name
         arguments = self._arguments(row, name, taken)
         if program is not None:
             self._check_together(row, name, program, arguments)
@@ -172,7 +174,7 @@ class _Reader:
             duration_ns=self._time(row, "for", DURATION) if "for" in row else None,
             count=quantity(row, "count", COUNT) if "count" in row else None,
             skip=quantity(row, "skip", COUNT) if "skip" in row else 0,
-            every=max(1, quantity(row, "every_nth", COUNT)) if "every_nth" in row else 1,
+            every=quantity(row, "every_nth", ORDINAL) if "every_nth" in row else 1,
             probability=quantity(row, "probability", CHANCE) if "probability" in row else 1.0,
         )
 
@@ -183,9 +185,7 @@ class _Reader:
             raise row.error("within", "'within' without 'when'", "the event that it bounds", field=f"{name}: within")
         if ("repeat" in row) != ("every" in row):
             raise row.error(None, "one of 'every' and 'repeat'", "both of them, or none", field=name)
-        times = quantity(row, "repeat", COUNT) if "repeat" in row else 1
-        if times < 1:
-            raise row.error("repeat", row["repeat"], "a whole number of 1 or more")
+        times = quantity(row, "repeat", ORDINAL) if "repeat" in row else 1
         period_ns = self._time(row, "every", DURATION) if "every" in row else None
         if period_ns == 0:
             raise row.error("every", row["every"], "a duration of more than 0")
@@ -281,11 +281,16 @@ class _Reader:
         rows = self._rows("expect")
         if not rows:
             raise self.top.error("expect", "no expectation", "at least one")
+        self.names.inside = None
         programs = {step.name for step in steps if step.program is not None}
         return tuple(self._expectation(row, number, programs) for number, row in enumerate(rows, 1))
 
     def _expectation(self, row: Located, number: int, programs: set[str]) -> Expectation:
-        name = str(row.get("id", f"expectation {number}"))
+        name = row.get("id", f"expectation {number}")
+        if not isinstance(name, str) or not name or name in self.hopes:
+            expected = "a name of its own for each expectation" if name in self.hopes else "a name"
+            raise row.error("id", name, expected)
+        self.hopes.append(name)
         row.check_keys(_EXPECT, field=name)
         given = [key for key in ("that", "never", "always") if key in row]
         if len(given) != 1:
@@ -304,9 +309,10 @@ class _Reader:
         ends = [key for key in ("by", "at", "until") if key in row]
         fitting = ("by", "at") if kind == "that" else ("until",)
         if len(ends) > 1 or (ends and ends[0] not in fitting):
-            raise row.error(ends[-1], " and ".join(ends), f"one of {', '.join(fitting)}", field=name)
+            expected = f"{' or '.join(fitting)} beside {kind!r}"
+            raise row.error(ends[-1], " and ".join(ends), expected, field=f"{name}: {ends[-1]}")
         if "from" in row and mode is Mode.AT:
-            raise row.error("from", "'from' beside 'at'", "one of them", field=name)
+            raise row.error("from", "'from' beside 'at'", "one of them", field=f"{name}: from")
         from_ns = self._time(row, "from", MOMENT) if "from" in row else 0
         until_ns = self._time(row, ends[0], MOMENT) if ends else None
         if until_ns is not None and until_ns < from_ns:
@@ -328,7 +334,7 @@ class _Reader:
 
     def _text(self, row: Located, key: str) -> str:
         if not isinstance(row[key], str) or not row[key]:
-            raise row.error(key, row[key], "a text")
+            raise row.error(key, repr(row[key]), "a text")
         return str(row[key])
 
     def _texts(self, row: Located, key: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from cmis_emu.registers.loader import load_maps
 from cmis_emu.scenarios import catalogue
 from cmis_emu.scenarios.action import Argument, Kind
 from cmis_emu.scenarios.model import Begin, Outcome
-from cmis_emu.scenarios.units import CHANCE, COUNT, DURATION, MOMENT, Quantity
+from cmis_emu.scenarios.units import CHANCE, COUNT, DURATION, MOMENT, ORDINAL, Quantity
 
 _ID = "https://cmis-emu.invalid/scenario.schema.json"
 
@@ -98,14 +98,14 @@ def _step(name: str) -> dict[str, Any]:
         "within": _quantity(DURATION, "how long to wait for `when`; the scenario fails after it"),
         "delay": _quantity(DURATION, "so much later"),
         "every": _quantity(DURATION, "again after so long"),
-        "repeat": _quantity(COUNT, "how often in all, `every` so long"),
+        "repeat": _quantity(ORDINAL, "how often in all, `every` so long"),
     }
     if action is not None and action.lasting:
         properties["for"] = _quantity(DURATION, "after so long it is cleared")
     if action is not None and action.counted:
         properties["count"] = _quantity(COUNT, "strikes so often, then no more")
         properties["skip"] = _quantity(COUNT, "lets so many occasions pass first")
-        properties["every_nth"] = _quantity(COUNT, "strikes on each n-th occasion")
+        properties["every_nth"] = _quantity(ORDINAL, "strikes on each n-th occasion")
         properties["probability"] = _quantity(CHANCE, "chance that an occasion is taken")
     properties |= {key: _argument(argument) for key, argument in arguments.items()}
     return {

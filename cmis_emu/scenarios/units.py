@@ -44,9 +44,12 @@ class Quantity:
     def _range(self) -> str:
         unit = next((f" {unit}" for unit, factor in self.units.items() if unit and factor == 1.0), "")
         low = "" if self.low == -math.inf else f"from {self.low:g}"
-        high = "" if self.high == math.inf else f"{' ' if low else ''}up to {self.high:g}"
+        high = "" if self.high >= LARGEST else f"{' ' if low else ''}up to {self.high:g}"
         return f"{low}{high}{unit}{', whole' if self.whole else ''}"
 
+
+LARGEST = 2**62
+"""Numbers that nobody counts to."""
 
 _TIME = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -62,6 +65,7 @@ LENGTH = Quantity("a length", {"m": 1.0, "km": 1e3, "mm": 1e-3}, "7.5 mm", 0.0, 
 RATIO = Quantity("a number", {"": 1.0, "%": 1e-2}, "1e-4")
 CHANCE = Quantity("a probability", {"": 1.0, "%": 1e-2}, "0.1", 0.0, 1.0)
 FRACTION = Quantity("a fraction", {"": 1.0, "%": 1e-2}, "20 %", 0.0, 100.0)
-COUNT = Quantity("a whole number", {"": 1.0}, "3", 0, 2**62, whole=True)
+COUNT = Quantity("a whole number", {"": 1.0}, "3", 0, LARGEST, whole=True)
+ORDINAL = Quantity("a whole number", {"": 1.0}, "3", 1, LARGEST, whole=True)
 NUMBER = Quantity("a number", {"": 1.0}, "1.5")
 BYTE = Quantity("a byte", {"": 1.0}, "3", 0, 255, whole=True)

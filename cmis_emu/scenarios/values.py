@@ -36,26 +36,32 @@ def as_input_error(error: InputError | UnknownFieldError, value: object) -> Inpu
 
 
 def read_bytes(value: Any) -> bytes:
-    """A list of bytes, one byte, or hexadecimal text."""
-    expected = "a byte, a list of bytes from 0 to 255, or text of hexadecimal digits"
+    """A list of bytes, one byte as a number, or hexadecimal text of several.
+
+    Not text of one: beside `7D`, someone would write `75` and mean 75h, which YAML takes for a decimal number.
+    """
+    expected = "a byte such as 0x1C, a list of bytes from 0 to 255, or hexadecimal text of several such as '1C 1D'"
     if isinstance(value, str):
         try:
-            return bytes.fromhex(value)
+            data = bytes.fromhex(value)
         except ValueError:
             raise InputError(repr(value), expected) from None
+        if len(data) < 2:
+            raise InputError(repr(value), expected)
+        return data
     many = value if isinstance(value, list) else [value]
     if not many or not all(type(each) is int and 0 <= each <= 255 for each in many):
         raise InputError(repr(value), expected)
     return bytes(many)
 
 
-def read_lanes(value: Any, field: str | None = None) -> tuple[int, ...]:
+def read_lanes(value: Any, field: str | None = None, highest: int = 32) -> tuple[int, ...]:
     """One lane, a list of lanes, or `all` for 1 to 8."""
     if value == "all":
         return tuple(range(1, 9))
     many = value if isinstance(value, list) else [value]
-    if not many or not all(type(each) is int and 1 <= each <= 32 for each in many) or len(set(many)) < len(many):
-        raise InputError(repr(value), "a lane from 1 to 32, a list of them, or all", field=field)
+    if not many or not all(type(each) is int and 1 <= each <= highest for each in many) or len(set(many)) < len(many):
+        raise InputError(repr(value), f"a lane from 1 to {highest}, a list of them, or all", field=field)
     return tuple(many)
 
 
