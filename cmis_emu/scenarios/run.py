@@ -29,6 +29,9 @@ from cmis_emu.scenarios.watch import RegisterWatch
 LOOK_NS = 10 * NS_PER_MS
 """How often conditions are looked at when nothing else happens; values that drift are seen so late at most."""
 
+ASIDE_NS = NS_PER_MS
+"""A host that an access of somebody else sets off begins so much later: that transfer is over then."""
+
 
 class Run:
     """One run of one scenario on one emulator, which is called world here. Use it once.
@@ -279,7 +282,7 @@ class Run:
         started.outcome, started.said = None, ""
         work = step.program.start(host, given)
         # Not here and now: it may be another host's access that set this off, which must not be divided.
-        self._at(self._now, lambda: self._go_on(started, work))
+        self._at(self._now + (ASIDE_NS if self._riding else 0), lambda: self._go_on(started, work))
 
     def _go_on(self, started: Progress, work: Generator[float, None, str | None]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from smbus2 import i2c_msg
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.scenarios.reader import read_scenario
@@ -163,6 +164,19 @@ def test_no_host_divides_another_ones_access(order: int) -> None:
     result = run(steps[::order])
     assert outcome(result) == "done, found 44 44 44 44 at 11h:128"
     assert outcome(result, "other") == "done, 02 in attempt 1"
+
+
+def test_nor_an_access_of_a_test_beside_it() -> None:
+    steps = [{"id": "h", "when": {"port": "1", "wrote": "L:126"}, "do": "host.read", "port": "1", "place": "L:85"}]
+    hopes = [{"that": {"host": "h", "is": "done", "says": "02 in"}}]
+    data = {"version": 1, "scenario": "t", "steps": steps, "expect": hopes, "duration": "1 s"}
+    with Emulator.load(DR4, clock=ManualClock(), seed=1) as emu:
+        emu.settle()
+        with emu.playing(data) as play:
+            found = i2c_msg.read(0x50, 4)
+            emu.smbus(1).i2c_rdwr(i2c_msg.write(0x50, [126, 0, 0x11]), i2c_msg.write(0x50, [128]), found)
+            assert bytes(found) == b"\x44" * 4
+            assert play.to_the_end().passed
 
 
 def test_a_read_until_it_is_answered() -> None:
