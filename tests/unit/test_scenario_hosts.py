@@ -154,25 +154,29 @@ def test_patience_and_page_selects_are_the_hosts_choice() -> None:
     assert other == "done, 44 44 in attempt 1"  # page 11h is still there: DPActivated
 
 
+@pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("order", [1, -1])
-def test_no_host_divides_another_ones_access(order: int) -> None:
-    """A step that waits for a transaction begins after the transfer that it belongs to."""
+def test_no_host_divides_another_ones_access(order: int, nth: int) -> None:
+    """A step that waits for a transaction begins after the access that it belongs to."""
+    when = {"port": "1", "accessed": "anything", "nth": nth}
     steps = [
         {"id": "h", "at": "1 s", "do": "host.expect_bytes", "place": "11h:128-131", "bytes": 0x44},
-        {"id": "other", "when": {"port": "1", "wrote": "L:126"}, "do": "host.read", "place": "L:85"},
+        {"id": "other", "when": when, "do": "host.read", "place": "00h:128"},
     ]
     result = run(steps[::order])
     assert outcome(result) == "done, found 44 44 44 44 at 11h:128"
-    assert outcome(result, "other") == "done, 02 in attempt 1"
+    assert outcome(result, "other") == "done, 18 in attempt 1"
 
 
-def test_nor_an_access_of_a_test_beside_it() -> None:
-    steps = [{"id": "h", "when": {"port": "1", "wrote": "L:126"}, "do": "host.read", "port": "1", "place": "L:85"}]
-    hopes = [{"that": {"host": "h", "is": "done", "says": "02 in"}}]
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_nor_an_access_of_a_test_beside_it(nth: int) -> None:
+    when = {"port": "1", "accessed": "anything", "nth": nth}
+    steps = [{"id": "h", "when": when, "do": "host.read", "port": "1", "place": "00h:128"}]
+    hopes = [{"that": {"host": "h", "is": "done", "says": "18 in"}}]
     data = {"version": 1, "scenario": "t", "steps": steps, "expect": hopes, "duration": "1 s"}
     with Emulator.load(DR4, clock=ManualClock(), seed=1) as emu:
         emu.settle()
-        with emu.playing(data) as play:
+        with emu.playing(data, hosts=True) as play:
             found = i2c_msg.read(0x50, 4)
             emu.smbus(1).i2c_rdwr(i2c_msg.write(0x50, [126, 0, 0x11]), i2c_msg.write(0x50, [128]), found)
             assert bytes(found) == b"\x44" * 4
