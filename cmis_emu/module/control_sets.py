@@ -9,15 +9,17 @@ themselves belong to the lane bank, which is told to rebuild after a change (`re
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
 
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import Application, lanes_of, mask_of
+from cmis_emu.module.apply_faults import Apply, ApplyFaults, Harm, Report, SideEffect
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.seam import Rule, lanes_in
 from cmis_emu.module.states import STEADY, ConfigStatus, DpState
 from cmis_emu.registers.memory import Cell, Memory, Write
 
@@ -66,6 +68,11 @@ class LaneOwner(Protocol):
     clock: Clock
     paths: list[DataPath]
 
+    @property
+    def applying(self) -> ApplyFaults: ...
+
+    def module_state(self) -> str: ...
+    def show_states(self) -> None: ...
     def rebuild(self, *, initial: bool = False, pending: Sequence[int] = ()) -> None: ...
     def shared_media(self) -> list[tuple[int, ...]]: ...
     def committed(self, lanes: Sequence[int]) -> None: ...
@@ -120,6 +127,8 @@ class Change:
     trigger: Trigger
     pending: bool
     media: tuple[tuple[int, ...], ...]  # media lanes that its data paths will use
+    reports: tuple[tuple[int, Report], ...] = ()  # of faults: lanes (mask), and what they report
+    apply: Apply | None = None  # where faults are armed
 
     @property
     def accepted(self) -> bool:
@@ -151,6 +160,10 @@ class ControlSets:
         self._under_way: list[Change] = []
         self._serial = 0
         self._frozen = False
+        self._bank = bank
+        self._busy_until_ns = 0  # by a fault: whatever is applied is refused
+        self._busy_code = ConfigStatus.REJECTED
+        self._wrong: dict[int, tuple[Report, ConfigStatus]] = {}  # lanes that show what is not so, and what is
         for index in (0, 1):
             for trigger in Trigger:
                 cell = memory.cell(f"SCS{index}.{trigger.value}", bank)
@@ -171,6 +184,8 @@ class ControlSets:
         self._under_way.clear()
         self._serial += 1
         self._frozen = False
+        self._busy_until_ns = 0
+        self._wrong.clear()
         default = self._profile.default_application
         starts = default.host_starts if default else ()
         for lane in LANES:
@@ -220,11 +235,26 @@ class ControlSets:
             change = self._judge(staged, trigger, lanes, touched)
             if change is None:
                 continue
+            if self._owner.applying.rules:
+                change = self._faulted(change, index, touched)
             for lane in lanes:
                 self.status.set(ConfigStatus.IN_PROGRESS, lane)
             self._in_progress |= mask_of(lanes)
             self._under_way.append(change)
-            self._owner.clock.after(self._profile.behaviour.config_ns, partial(self._finish, change, self._serial))
+            self._schedule(change)
+
+    def _schedule(self, change: Change) -> None:
+        """When the configuration is carried out, and when each lane says so."""
+        clock, usual_ns = self._owner.clock, self._profile.behaviour.config_ns
+        times = dict.fromkeys(change.lanes, usual_ns)
+        for mask, report in change.reports:
+            if report.in_progress_ns is not None:
+                times |= dict.fromkeys(lanes_of(mask), report.in_progress_ns)
+        first_ns = min(times.values())
+        clock.after(first_ns, partial(self._finish, change, self._serial))
+        for late_ns in sorted(set(times.values()) - {first_ns}):
+            lanes = tuple(lane for lane, time in times.items() if time == late_ns)
+            clock.after(late_ns, partial(self._finish_late, change, lanes, self._serial))
 
     def _connected(self, staged: ControlSet, mask: int) -> list[tuple[int, ...]]:
         """The masked lanes, split into sets that no requested and no existing data path crosses."""
@@ -375,13 +405,98 @@ class ControlSets:
     def _finish(self, change: Change, serial: int) -> None:
         if serial != self._serial:
             return  # a reset or a fault came in between
-        self._in_progress &= ~mask_of(change.lanes)
         self._under_way.remove(change)
-        if change.accepted:
+        if change.accepted and all(report.carries_out for _, report in change.reports):
             self._provision(change)
-        for lane in change.lanes:
-            self.status.set(change.codes[lane], lane)
+            if change.apply is not None:
+                self._harm(change, change.apply)
+        self._report(change, change.lanes if not change.reports else self._in_time(change))
         self._owner.settle()
+
+    # -- faults --------------------------------------------------------------------------------
+
+    def _faulted(self, change: Change, index: int, touched: list[DataPath]) -> Change:
+        """What armed faults make of a change that was judged."""
+        apply = Apply(
+            self._bank,
+            mask_of(change.lanes),
+            frozenset(request.app_sel for request in change.requests.values()),
+            index,
+            change.trigger.value,
+            self._owner.module_state(),
+            frozenset(path.state.title for path in touched),
+            bool(self._in_progress),
+        )
+        reports = tuple(self._owner.applying.reports(apply))
+        codes, media = change.codes, change.media
+        if self._owner.clock.now_ns < self._busy_until_ns:
+            codes, media = dict.fromkeys(change.lanes, self._busy_code), ()
+        return replace(change, codes=codes, media=media, reports=reports, apply=apply)
+
+    def _in_time(self, change: Change) -> tuple[int, ...]:
+        """The lanes whose ConfigInProgress ends when the configuration is carried out."""
+        times = dict.fromkeys(change.lanes, self._profile.behaviour.config_ns)
+        for mask, report in change.reports:
+            if report.in_progress_ns is not None:
+                times |= dict.fromkeys(lanes_of(mask), report.in_progress_ns)
+        return tuple(lane for lane, time in times.items() if time == min(times.values()))
+
+    def _finish_late(self, change: Change, lanes: tuple[int, ...], serial: int) -> None:
+        """Lanes that were still in progress when the others were through."""
+        if serial == self._serial:
+            self._report(change, lanes)
+            self._owner.settle()
+
+    def _report(self, change: Change, lanes: tuple[int, ...]) -> None:
+        """Show the result; a fault may show another one, for a while or for good."""
+        for lane in lanes:
+            report = next((r for mask, r in change.reports if mask >> (lane - 1) & 1 and r.code is not None), None)
+            self._in_progress &= ~(1 << (lane - 1))
+            self._wrong.pop(lane, None)
+            if report is None or report.code is None:
+                self.status.set(change.codes[lane], lane)
+                continue
+            self.status.set(report.code, lane)
+            self._wrong[lane] = report, change.codes[lane]
+            if report.code == ConfigStatus.IN_PROGRESS:
+                self._in_progress |= 1 << (lane - 1)  # it is not done, and takes no further trigger
+            if report.lasts_ns is not None:
+                right = partial(self._put_right, lane, report, self._serial)
+                self._owner.clock.after(report.lasts_ns, right)
+
+    def _put_right(self, lane: int, report: Report, serial: int) -> None:
+        """Show the status that a lane should have shown before."""
+        wrong = self._wrong.get(lane)
+        if serial == self._serial and wrong is not None and wrong[0] is report:
+            del self._wrong[lane]
+            self.status.set(wrong[1], lane)
+            self._in_progress &= ~(1 << (lane - 1))
+            self._owner.settle()
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if armed:
+            return
+        for lane, (report, _) in tuple(self._wrong.items()):
+            if report is rule:
+                self._put_right(lane, report, self._serial)
+        if isinstance(rule, SideEffect) and rule.harm is Harm.BUSY:
+            self._busy_until_ns = 0
+
+    def _harm(self, change: Change, apply: Apply) -> None:
+        """What the apply breaks beside what it configures."""
+        for effect in self._owner.applying.harms(apply):
+            lanes = lanes_in(effect.lanes, self._bank) & ~mask_of(change.lanes)
+            victims = [path for path in self._owner.paths if path.host_mask & lanes]
+            if effect.harm is Harm.BUSY:
+                self._busy_until_ns = self._owner.clock.now_ns + effect.busy_ns
+                self._busy_code = ConfigStatus(effect.code)
+            for path in victims:
+                if effect.harm is Harm.CLEAR_PENDING:
+                    path.init_pending = False
+                elif effect.harm is Harm.DISTURB and path.state is not DpState.DEACTIVATED:
+                    path.disturbed = True
+            self._owner.show_states()
 
     def _provision(self, change: Change) -> None:
         """Copy to the active set and say what is to be initialised (CFG-05, CFG-07)."""
