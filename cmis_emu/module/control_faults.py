@@ -98,7 +98,10 @@ class ControlFaults(Seam[Unheeded]):
         wait = _Wait(rule, page, start, data, masks)
         if rule.delay_ns is not None:
             wait.event = self._clock.after(rule.delay_ns, partial(self._act, wait))
-        if rule.delay_ns is not None or rule.shown:
+            self._waits.append(wait)
+        elif rule.shown:  # what cannot be read, such as a trigger, is lost
+            readable = page.compiled.write_mask
+            wait.masks = bytes(mask & readable[(start + n) % HALF] for n, mask in enumerate(masks))
             self._waits.append(wait)
         held = bytearray(passed)
         for n, mask in enumerate(masks):

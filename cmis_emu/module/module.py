@@ -402,7 +402,11 @@ class Module:
 
     def reset_s(self) -> bool:
         """ResetS = VccReset or HwReset or SoftwareReset (RST-01)."""
-        return not self._powered or self._reset_low or self._soft_reset
+        return not self._supplied() or self._reset_low or self._soft_reset
+
+    def _supplied(self) -> bool:
+        """Is there a supply, and enough of it?"""
+        return self._powered and self.plant.supply_v >= self.profile.plant.supply.reset_v
 
     def fault_s(self) -> bool:
         """A fault was detected."""
@@ -436,8 +440,7 @@ class Module:
         if state is MsmState.LOW_PWR:
             self._managed = True
             self.flags.begin()
-        if self._powered:
-            self.plant.set_power(_POWER[state])
+        self.plant.set_power(_POWER[state] if self._supplied() else PowerMode.OFF)
         self._state.set(FLAT_STATE if self.profile.flat and self._managed else state.code)
         self._stale = True
         if state in _FLAGGED and not self.profile.flat and not self._hides_change():

@@ -22,13 +22,15 @@ class Emitter:
     ageing: float = 0.0
     distortion_db: float = 0.0  # what a fault adds to TDECQ
     weakness_db: float = 0.0  # what a fault takes from the light
+    uncooled_db: float = 0.0  # both, of a laser that lost its cooler
     failed: bool = False
     payload: Payload = NOTHING
 
     @property
     def _output_w(self) -> float:
         """Its output with what faults take from it."""
-        return self.power_w * db_to_ratio(-self.weakness_db) if self.weakness_db else self.power_w
+        lost_db = self.weakness_db + self.uncooled_db
+        return self.power_w * db_to_ratio(-lost_db) if lost_db else self.power_w
 
     @property
     def _need(self) -> float:
@@ -65,6 +67,6 @@ class Emitter:
 
     def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
         """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
-        tdecq_db = self.tdecq_db + self.distortion_db + warm.value
+        tdecq_db = self.tdecq_db + self.distortion_db + self.uncooled_db + warm.value
         extinction = db_to_ratio(parameters.extinction_db)
         return Beam(extinction, warm._replace(value=tdecq_db), wavelength_nm=parameters.wavelength_nm(lane))
