@@ -254,7 +254,6 @@ class Diagnostics:
         if not enabled and not self._watching:
             return
         self._watching = bool(enabled)
-        self._bench.watch(enabled)
         held = bool(self._gating["ResetErrorInformation"].get())
         measuring = [] if held else enabled
         for spot in self._measuring:
@@ -262,6 +261,7 @@ class Diagnostics:
                 for gate in self._gates:
                     gate.leave(self._checkers[spot])
                 self._checkers[spot].stop()
+        self._bench.watch(enabled)
         if held:
             for checker in self._checkers.values():
                 checker.clear()  # DIAG-10

@@ -39,6 +39,7 @@ class BadFlag(Rule):
     at_once: bool = True
     holds: bool = False
     time_ns: int | None = None
+    media: bool = False  # flags of media lanes, which set by themselves only where the lane is
 
 
 class FlagFaults(Seam[BadFlag]):

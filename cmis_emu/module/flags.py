@@ -221,7 +221,8 @@ class Flags:
             for (number, bank, index), bits in rule.bits.items():
                 page = self._memory.pages.get((number, bank))
                 if page is not None:
-                    page.data[index] |= bits & page.compiled.clear_mask[index]
+                    here = bits & ~self._memory.cell("MediaLaneUnsupported").bits() if rule.media else bits
+                    page.data[index] |= here & page.compiled.clear_mask[index]
 
     def _forced(self, page: Page, index: int) -> int:
         """Bits that hold for no reason."""

@@ -53,7 +53,18 @@ class NeedsToggle(Rule):
     lanes: frozenset[int] | None = None
 
 
-class LinkFaults(Seam[Penalty | NeedsToggle]):
+@dataclass(eq=False, slots=True)
+class EarlySignal(Rule):
+    """A host lane without a good signal when its circuits come to work finds no lock until they do so anew.
+
+    Occasion: each such lane.
+    """
+
+    occasions: Occasions
+    lanes: frozenset[int] | None = None
+
+
+class LinkFaults(Seam[Penalty | NeedsToggle | EarlySignal]):
     """The seam of the optical lanes of one module."""
 
     __slots__ = ()
@@ -68,9 +79,14 @@ class LinkFaults(Seam[Penalty | NeedsToggle]):
 
     def stays_dark(self, lane: int) -> bool:
         """Does a laser not come on?"""
-        return any(
-            isinstance(rule, NeedsToggle) and _meets(rule.lanes, lane) and rule.occasions.take() for rule in self.rules
-        )
+        return self._struck(NeedsToggle, lane)
+
+    def too_late(self, lane: int) -> bool:
+        """Does a host lane whose signal was not there in time find no lock?"""
+        return self._struck(EarlySignal, lane)
+
+    def _struck(self, kind: type[NeedsToggle | EarlySignal], lane: int) -> bool:
+        return any(isinstance(rule, kind) and _meets(rule.lanes, lane) and rule.occasions.take() for rule in self.rules)
 
 
 def _meets(lanes: frozenset[int] | None, lane: int) -> bool:

@@ -388,6 +388,7 @@ class Module:
         self.monitors.refault(rule, armed)
         if isinstance(rule, Misprint):
             self.monitors.reload_thresholds()
+            self.monitors.evaluate()
         if self.vdm is not None:
             self.vdm.refault(rule, armed)
         self.flags.refault(rule, armed)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 from cmis_emu.module.faults import ModuleFaults
 from cmis_emu.module.flag_faults import BadFlag, Fails, FlagFaults
 from cmis_emu.registers.field import OnRead
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, refuse
-from cmis_emu.scenarios.arming import FIELD, LANES, PORT, Place, arm_rule, bits_of, field_of, lanes_of, nanoseconds
+from cmis_emu.scenarios.arming import FIELD, LANES, PORT, arm_rule, bits_of, field_of, lanes_of, nanoseconds
 from cmis_emu.scenarios.units import DURATION
 
 _ALARMS = ("high-alarm", "low-alarm", "high-warning", "low-warning")  # bits of a VDM instance (VDM-05)
@@ -24,7 +24,7 @@ def _flags(faults: ModuleFaults) -> FlagFaults:
     return faults.flags
 
 
-def _bits(call: Call) -> Mapping[Place, int]:
+def _bad(call: Call, fails: Fails, **more: Any) -> Undo:
     name, alarm = call["field"], call["alarm"]
     field, _ = field_of(name)
     if field.on_read is not OnRead.CLEAR:
@@ -34,7 +34,8 @@ def _bits(call: Call) -> Mapping[Place, int]:
     bits = bits_of(name, lanes_of(call), None if alarm is None else _ALARMS.index(alarm))
     if not bits:
         raise refuse(call["lanes"], f"lanes of {name}", "lanes")
-    return bits
+    media = field.side == "media" and field.packed and field.width == 1
+    return arm_rule(call, _flags, BadFlag(bits, fails, call.occasions, media=media, **more))
 
 
 @action(
@@ -44,14 +45,14 @@ def _bits(call: Call) -> Mapping[Place, int]:
 )
 def stick(call: Call) -> Undo:
     """A flag stays set: reads do not clear it. An occasion is each read that should have."""
-    return arm_rule(call, _flags, BadFlag(_bits(call), Fails.STUCK, call.occasions, at_once=not call["once_set"]))
+    return _bad(call, Fails.STUCK, at_once=not call["once_set"])
 
 
 @action("flag.drop", _ARGUMENTS, counted=True)
 def drop(call: Call) -> Undo:
     """A flag does not set. An occasion is each time that it should; what still holds when the fault is cleared sets
     it then."""
-    return arm_rule(call, _flags, BadFlag(_bits(call), Fails.DROPPED, call.occasions))
+    return _bad(call, Fails.DROPPED)
 
 
 @action(
@@ -66,11 +67,10 @@ def drop(call: Call) -> Undo:
 def spurious(call: Call) -> Undo:
     """A flag sets for no reason: now, and when a module comes. An occasion is each of these."""
     lasts = nanoseconds(call["lasts"])
-    holds = call["holds"] or lasts is not None
-    return arm_rule(call, _flags, BadFlag(_bits(call), Fails.SPURIOUS, call.occasions, holds=holds, time_ns=lasts))
+    return _bad(call, Fails.SPURIOUS, holds=call["holds"] or lasts is not None, time_ns=lasts)
 
 
 @action("flag.latency", {**_ARGUMENTS, "time": Argument(DURATION, "how late it sets", required=True)}, counted=True)
 def latency(call: Call) -> Undo:
     """A flag sets late. An occasion is each time that it should set."""
-    return arm_rule(call, _flags, BadFlag(_bits(call), Fails.LATE, call.occasions, time_ns=nanoseconds(call["time"])))
+    return _bad(call, Fails.LATE, time_ns=nanoseconds(call["time"]))

@@ -1,5 +1,5 @@
 """Faults on the way from module to module: link.loss, link.cut, link.disturb, link.bend, link.swap, link.los_flap,
-link.ber_step, link.poor_lock, link.needs_toggle, link.fec_tail, link.host_signal."""
+link.ber_step, link.poor_lock, link.needs_toggle, link.cdr_lock, link.fec_tail, link.host_signal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 from cmis_emu.clock import Clock, Event, seconds
 from cmis_emu.links import Fibre, Swap
 from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.link_faults import LinkFaults, NeedsToggle, Penalty
+from cmis_emu.module.link_faults import EarlySignal, LinkFaults, NeedsToggle, Penalty
 from cmis_emu.occasions import Occasions
 from cmis_emu.physics.cabling import Cable
 from cmis_emu.physics.disturbances import Input
@@ -249,6 +249,13 @@ def needs_toggle(call: Call) -> Undo:
     """Lasers that should come on stay dark until the host disables and enables them. An occasion is each time that a
     lane's should come on other than by that."""
     return arm_rule(call, _links, NeedsToggle(call.occasions, lanes_of(call)))
+
+
+@action("link.cdr_lock", {"port": PORT, "lanes": LANES}, counted=True)
+def cdr_lock(call: Call) -> Undo:
+    """Host lanes need a good signal at the moment when their circuits come to work, else they find no lock until
+    their data path initialises anew. An occasion is each lane that had none."""
+    return arm_rule(call, _links, EarlySignal(call.occasions, lanes_of(call)))
 
 
 @action(

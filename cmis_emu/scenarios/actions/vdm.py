@@ -63,7 +63,7 @@ def freeze(call: Call) -> Undo:
         "observable": Argument(Kind.TEXT, "holes: of this observable, such as esnr_media; a star stands for any text"),
         "lanes": LANES,
         "instances": Argument(Kind.LANES, "holes: these numbers, counted over all groups from 1"),
-        "count": Argument(COUNT, "groups that are advertised, 1 to 4", default=GROUPS),
+        "groups": Argument(COUNT, "how many are advertised, 1 to 4", default=GROUPS),
     },
 )
 def layout(call: Call) -> Undo:
@@ -72,9 +72,9 @@ def layout(call: Call) -> Undo:
     if call["what"] == "holes":
         return _holes(call)
     if call["what"] == "groups":
-        if not 1 <= call["count"] <= GROUPS:
-            raise refuse(call["count"], f"1 to {GROUPS} groups", "count")
-        return _advertise(call, "VDMSupport", call["count"] - 1)
+        if not 1 <= call["groups"] <= GROUPS:
+            raise refuse(call["groups"], f"1 to {GROUPS} groups", "groups")
+        return _advertise(call, "VDMSupport", call["groups"] - 1)
     return _advertise(call, "VDMPagesSupported", 0)
 
 
