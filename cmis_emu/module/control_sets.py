@@ -1,6 +1,6 @@
 """Staged and active control sets of one bank: apply, validation, commissioning (rules CFG-01 to CFG-16).
 
-Owns SCS0, SCS1, ACS, ConfigStatus and the triggers. A trigger is judged per data path: what the host
+Owns SCS0, SCS1, ACS and the triggers. A trigger is judged per data path: what the host
 staged for the lanes of its mask is grouped into requested data paths; requests that share an existing
 data path stand or fall together, so that the active set never holds half a data path. The data paths
 themselves belong to the lane bank, which is told to rebuild after a change (`rebuild`).
@@ -17,6 +17,7 @@ from typing import Protocol
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import Application, lanes_of, mask_of
 from cmis_emu.module.apply_faults import Apply, ApplyFaults, Harm, Report, SideEffect
+from cmis_emu.module.config_status import StatusBoard
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.seam import Rule, lanes_in
@@ -145,7 +146,7 @@ class ControlSets:
         *(f"{s}.{f}" for s in ("SCS0", "SCS1") for f in (*TX_SETTINGS, *RX_SETTINGS)),
         *(f"ACS.{ACTIVE_NAME.get(f, f)}" for f in (*TX_SETTINGS, *RX_SETTINGS)),
         *DIRECTIONS,
-        "ConfigStatusLane",
+        "ConfigStatusLane",  # by its StatusBoard
     )
 
     def __init__(self, memory: Memory, profile: Profile, owner: LaneOwner, bank: int) -> None:
@@ -154,16 +155,14 @@ class ControlSets:
         self._host_lanes = profile.host_lanes(bank)
         self.staged = [ControlSet(memory, f"SCS{index}", bank) for index in (0, 1)]
         self.active = ControlSet(memory, "ACS", bank)
-        self.status = memory.cell("ConfigStatusLane", bank)
+        self._status = StatusBoard(memory.cell("ConfigStatusLane", bank), owner.clock, owner.settle)
         self._directions = [memory.cell(name, bank) for name in DIRECTIONS] if memory.has(DIRECTIONS[0]) else []
-        self._in_progress = 0
         self._under_way: list[Change] = []
         self._serial = 0
         self._frozen = False
         self._bank = bank
         self._busy_until_ns = 0  # by a fault: whatever is applied is refused
         self._busy_code = ConfigStatus.REJECTED
-        self._wrong: dict[int, tuple[Report, ConfigStatus]] = {}  # lanes that show what is not so, and what is
         for index in (0, 1):
             for trigger in Trigger:
                 cell = memory.cell(f"SCS{index}.{trigger.value}", bank)
@@ -180,12 +179,11 @@ class ControlSets:
 
     def reset(self) -> None:
         """Default application in the active and all staged sets (APP-06, RST-05, CFG-06)."""
-        self._in_progress = 0
+        self._status.reset(self._profile.behaviour.initial_config_status)
         self._under_way.clear()
         self._serial += 1
         self._frozen = False
         self._busy_until_ns = 0
-        self._wrong.clear()
         default = self._profile.default_application
         starts = default.host_starts if default else ()
         for lane in LANES:
@@ -198,7 +196,6 @@ class ControlSets:
                 for name in each.offered:
                     each.settings[name].set(self._default_setting(name, lane), lane)
             self._show_directions(lane, Trigger.DP_INIT)
-            self.status.set(self._profile.behaviour.initial_config_status, lane)
 
     def _show_directions(self, lane: int, trigger: Trigger) -> None:
         """Page 19h: a direction that was not applied keeps what it had (CFG-11)."""
@@ -216,13 +213,14 @@ class ControlSets:
     def freeze(self) -> None:
         """Module fault: what is under way ends nowhere, and triggers have no effect until a reset (MSM-09)."""
         self._serial += 1
+        self._status.freeze()
         self._frozen = True
 
     # -- apply ---------------------------------------------------------------------------------
 
     def in_progress(self, lanes: Sequence[int]) -> bool:
         """True while any of the lanes is being configured."""
-        return bool(self._in_progress & mask_of(lanes))
+        return bool(self._status.in_progress & mask_of(lanes))
 
     def apply(self, index: int, trigger: Trigger, mask: int) -> None:
         """The host wrote a trigger: judge and start what is accepted (CFG-02 to CFG-04)."""
@@ -237,24 +235,13 @@ class ControlSets:
                 continue
             if self._owner.applying.rules:
                 change = self._faulted(change, index, touched)
-            for lane in lanes:
-                self.status.set(ConfigStatus.IN_PROGRESS, lane)
-            self._in_progress |= mask_of(lanes)
+            self._status.begin(lanes)
             self._under_way.append(change)
-            self._schedule(change)
-
-    def _schedule(self, change: Change) -> None:
-        """When the configuration is carried out, and when each lane says so."""
-        clock, usual_ns = self._owner.clock, self._profile.behaviour.config_ns
-        times = dict.fromkeys(change.lanes, usual_ns)
-        for mask, report in change.reports:
-            if report.in_progress_ns is not None:
-                times |= dict.fromkeys(lanes_of(mask), report.in_progress_ns)
-        first_ns = min(times.values())
-        clock.after(first_ns, partial(self._finish, change, self._serial))
-        for late_ns in sorted(set(times.values()) - {first_ns}):
-            lanes = tuple(lane for lane, time in times.items() if time == late_ns)
-            clock.after(late_ns, partial(self._finish_late, change, lanes, self._serial))
+            ends = self._status.ends(lanes, change.reports, self._profile.behaviour.config_ns)
+            first_ns = next(iter(ends))
+            self._owner.clock.after(first_ns, partial(self._finish, change, ends.pop(first_ns), self._serial))
+            for late_ns, late in ends.items():
+                self._status.show_after(late_ns, late, change.codes, change.reports)
 
     def _connected(self, staged: ControlSet, mask: int) -> list[tuple[int, ...]]:
         """The masked lanes, split into sets that no requested and no existing data path crosses."""
@@ -402,7 +389,7 @@ class ControlSets:
 
     # -- commissioning -------------------------------------------------------------------------
 
-    def _finish(self, change: Change, serial: int) -> None:
+    def _finish(self, change: Change, through: tuple[int, ...], serial: int) -> None:
         if serial != self._serial:
             return  # a reset or a fault came in between
         self._under_way.remove(change)
@@ -410,7 +397,7 @@ class ControlSets:
             self._provision(change)
             if change.apply is not None:
                 self._harm(change, change.apply)
-        self._report(change, change.lanes if not change.reports else self._in_time(change))
+        self._status.show(through, change.codes, change.reports)
         self._owner.settle()
 
     # -- faults --------------------------------------------------------------------------------
@@ -425,7 +412,7 @@ class ControlSets:
             change.trigger.value,
             self._owner.module_state(),
             frozenset(path.state.title for path in touched),
-            bool(self._in_progress),
+            bool(self._status.in_progress),
         )
         reports = tuple(self._owner.applying.reports(apply))
         codes, media = change.codes, change.media
@@ -433,55 +420,12 @@ class ControlSets:
             codes, media = dict.fromkeys(change.lanes, self._busy_code), ()
         return replace(change, codes=codes, media=media, reports=reports, apply=apply)
 
-    def _in_time(self, change: Change) -> tuple[int, ...]:
-        """The lanes whose ConfigInProgress ends when the configuration is carried out."""
-        times = dict.fromkeys(change.lanes, self._profile.behaviour.config_ns)
-        for mask, report in change.reports:
-            if report.in_progress_ns is not None:
-                times |= dict.fromkeys(lanes_of(mask), report.in_progress_ns)
-        return tuple(lane for lane, time in times.items() if time == min(times.values()))
-
-    def _finish_late(self, change: Change, lanes: tuple[int, ...], serial: int) -> None:
-        """Lanes that were still in progress when the others were through."""
-        if serial == self._serial:
-            self._report(change, lanes)
-            self._owner.settle()
-
-    def _report(self, change: Change, lanes: tuple[int, ...]) -> None:
-        """Show the result; a fault may show another one, for a while or for good."""
-        for lane in lanes:
-            report = next((r for mask, r in change.reports if mask >> (lane - 1) & 1 and r.code is not None), None)
-            self._in_progress &= ~(1 << (lane - 1))
-            self._wrong.pop(lane, None)
-            if report is None or report.code is None:
-                self.status.set(change.codes[lane], lane)
-                continue
-            self.status.set(report.code, lane)
-            self._wrong[lane] = report, change.codes[lane]
-            if report.code == ConfigStatus.IN_PROGRESS:
-                self._in_progress |= 1 << (lane - 1)  # it is not done, and takes no further trigger
-            if report.lasts_ns is not None:
-                right = partial(self._put_right, lane, report, self._serial)
-                self._owner.clock.after(report.lasts_ns, right)
-
-    def _put_right(self, lane: int, report: Report, serial: int) -> None:
-        """Show the status that a lane should have shown before."""
-        wrong = self._wrong.get(lane)
-        if serial == self._serial and wrong is not None and wrong[0] is report:
-            del self._wrong[lane]
-            self.status.set(wrong[1], lane)
-            self._in_progress &= ~(1 << (lane - 1))
-            self._owner.settle()
-
     def refault(self, rule: Rule, armed: bool) -> None:
         """A fault was armed or cleared."""
-        if armed:
-            return
-        for lane, (report, _) in tuple(self._wrong.items()):
-            if report is rule:
-                self._put_right(lane, report, self._serial)
-        if isinstance(rule, SideEffect) and rule.harm is Harm.BUSY:
-            self._busy_until_ns = 0
+        if not armed:
+            self._status.cleared(rule)
+            if isinstance(rule, SideEffect) and rule.harm is Harm.BUSY:
+                self._busy_until_ns = 0
 
     def _harm(self, change: Change, apply: Apply) -> None:
         """What the apply breaks beside what it configures."""
