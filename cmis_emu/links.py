@@ -7,14 +7,16 @@ Which lane shines into which is decided in `physics/cabling.py`; what a strand d
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from cmis_emu.clock import Clock
 from cmis_emu.errors import InputError
 from cmis_emu.module.module import Module
-from cmis_emu.physics.cabling import EMPTY, Optics, Strands, breakout, joints, loop, trunk
-from cmis_emu.physics.fibre import Strand
+from cmis_emu.physics.cabling import EMPTY, Cable, Optics, Strands, breakout, joints, loop, trunk
+from cmis_emu.physics.fibre import Strand, check_disturbance
 from cmis_emu.physics.glass import GLASS, JOINTS, Path
+from cmis_emu.physics.handling import Handled, Handling, together
 from cmis_emu.physics.light import LinkedLight
 from cmis_emu.testbed import FibrePlan
 
@@ -30,6 +32,17 @@ class Way(NamedTuple):
     rx_lane: int
     leg: int
     strand: Strand
+
+
+@dataclass(eq=False, slots=True)
+class Swap:
+    """Wrong wiring: a cable of another kind, or two legs (1-based) that lead to each other's ports."""
+
+    cable: Cable | None = None
+    legs: tuple[int, ...] = ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # the scenario's; no snapshot takes it back
 
 
 class Fibre:
@@ -52,6 +65,8 @@ class Fibre:
         self._fixed_db: dict[int, float | None] = dict.fromkeys(legs, plan.loss_db)
         self._extra: dict[int, tuple[float, tuple[float, ...]]] = dict.fromkeys(legs, (0.0, ()))
         self._cut: set[int] = set()
+        self._handlings: list[Handling] = []
+        self._swaps: list[Swap] = []
         self._modules: dict[str, Module | None] = {}
 
     @property
@@ -93,20 +108,19 @@ class Fibre:
             self._clock.sync()
             for each in self._legs(leg):
                 self._fixed_db[each] = loss_db
-            for way in self._ways(leg):
-                way.strand.fixed_db = loss_db
+            self._refresh(leg)
 
     def disturb(self, extra_db: float, reflectances_db: tuple[float, ...] = (), leg: int | None = None) -> None:
         """Dirt or damage: so much more loss in dB, and places that reflect (dB, negative). 0 dB mends it.
 
         Two dirty connectors are `disturb(1.0, (-20.0, -20.0))` (fault table).
         """
+        check_disturbance(extra_db, tuple(reflectances_db))
         with self._lock:
             self._clock.sync()
-            for way in self._ways(leg):
-                way.strand.disturb(extra_db, tuple(reflectances_db))
             for each in self._legs(leg):
                 self._extra[each] = extra_db, tuple(reflectances_db)
+            self._refresh(leg)
 
     @property
     def is_cut(self) -> bool:
@@ -126,8 +140,76 @@ class Fibre:
             self._clock.sync()
             legs = self._legs(leg)
             self._cut = self._cut | set(legs) if cut else self._cut - set(legs)
-            for way in self._ways(leg):
-                way.strand.cut = cut
+            self._refresh(leg)
+
+    # -- what comes and goes on top of each other ------------------------------------------------------
+
+    def handle(self, handling: Handling) -> None:
+        """Do something to it, until `release`; harmless for what is done already."""
+        with self._lock:
+            self._clock.sync()
+            self._legs(handling.leg)
+            if handling not in self._handlings:
+                self._handlings.append(handling)
+                self._refresh(handling.leg)
+
+    def release(self, handling: Handling) -> None:
+        """Undo that alone; harmless for what is not done."""
+        with self._lock:
+            self._clock.sync()
+            if handling in self._handlings:
+                self._handlings.remove(handling)
+                self._refresh(handling.leg)
+
+    def handled(self, handling: Handling) -> None:
+        """Something that is done to it has changed."""
+        with self._lock:
+            self._clock.sync()
+            self._refresh(handling.leg)
+
+    def swap(self, swap: Swap) -> None:
+        """Wire it wrongly, until `unswap`. Raises InputError for legs that it lacks."""
+        with self._lock:
+            self._clock.sync()
+            for leg in swap.legs:
+                self._legs(leg)
+            if swap not in self._swaps:
+                self._swaps.append(swap)
+                self._rewire()
+
+    def unswap(self, swap: Swap) -> None:
+        """Wire it as before that."""
+        with self._lock:
+            self._clock.sync()
+            if swap in self._swaps:
+                self._swaps.remove(swap)
+                self._rewire()
+
+    def _rewire(self) -> None:
+        ends = list(self._plan.destinations)
+        for swap in self._swaps:
+            if swap.legs:
+                one, other = (leg - 1 for leg in swap.legs)
+                ends[one], ends[other] = ends[other], ends[one]
+        self.destinations = tuple(ends)
+        self.connect(self._modules.get(self.source), [self._modules.get(end) if end else None for end in ends])
+
+    @property
+    def _cable(self) -> Cable:
+        return next((swap.cable for swap in reversed(self._swaps) if swap.cable is not None), self._plan.cable)
+
+    def _refresh(self, leg: int | None) -> None:
+        """Make the strands what they are with all that is done to them."""
+        for way in self._ways(leg):
+            now = self._state_of(way.leg, way.transmitter == self.source, way.tx_lane, self.wavelength_nm(way))
+            way.strand.fixed_db = now.fixed_db
+            way.strand.disturb(now.extra_db, now.reflectances_db)
+            way.strand.cut = now.cut
+
+    def _state_of(self, leg: int, outward: bool, tx_lane: int, wavelength_nm: float) -> Handled:
+        base = Handled(self._fixed_db[leg], *self._extra[leg], leg in self._cut)
+        done = [each for each in self._handlings if each.touches(leg, outward, tx_lane)]
+        return together(base, done, wavelength_nm) if done else base
 
     def _legs(self, leg: int | None) -> list[int]:
         every = list(range(1, len(self.destinations) + 1))
@@ -145,11 +227,13 @@ class Fibre:
 
     def state(self) -> tuple[object, ...]:
         """What a snapshot keeps."""
-        return dict(self._fixed_db), dict(self._extra), set(self._cut), self.ways, dict(self.dark), self._modules
+        mine = dict(self._fixed_db), dict(self._extra), set(self._cut), self.ways, dict(self.dark), self._modules
+        return (*mine, list(self._handlings), list(self._swaps), self.destinations)
 
     def restore_state(self, state: tuple[object, ...]) -> None:
         """Go back to a kept state."""
-        self._fixed_db, self._extra, self._cut, self.ways, self.dark, self._modules = state  # type: ignore[assignment]
+        self._fixed_db, self._extra, self._cut, self.ways, self.dark, self._modules = state[:6]  # type: ignore[assignment]
+        self._handlings, self._swaps, self.destinations = state[6:]  # type: ignore[assignment]
 
     # -- wiring --------------------------------------------------------------------------------------
 
@@ -191,14 +275,14 @@ class Fibre:
             return (Strands(reason=EMPTY),) * len(fars)
         optics = [None if far is None else _optics(far) for far in fars]
         if len(fars) > 1:
-            return breakout(_optics(near), optics, self._plan.cable)
+            return breakout(_optics(near), optics, self._cable)
         if optics[0] is None:
             return (Strands(reason=EMPTY),)
         if fars[0] is near:
-            return (loop(_optics(near), self._plan.cable),)
-        return (trunk(_optics(near), optics[0], self._plan.cable),)
+            return (loop(_optics(near), self._cable),)
+        return (trunk(_optics(near), optics[0], self._cable),)
 
-    def _strand(self, sender: Module, receiver: Module, leg: int) -> Strand:
+    def _strand(self, sender: Module, receiver: Module, leg: int, tx_lane: int) -> Strand:
         plan = self._plan
         glass = plan.glass
         if glass is None:
@@ -211,16 +295,18 @@ class Fibre:
             if sender is not self._modules[self.source]:
                 ends = ends[::-1]  # they are told from the source on
         path = Path(GLASS[glass], plan.length_m, ends, plan.bends, zero_nm=plan.zero_dispersion_nm)
-        strand = Strand(self._fixed_db[leg], path)
-        strand.disturb(*self._extra[leg])
-        strand.cut = leg in self._cut
+        outward = sender is self._modules[self.source]
+        now = self._state_of(leg, outward, tx_lane, sender.plant.parameters.wavelength_nm(tx_lane))
+        strand = Strand(now.fixed_db, path)
+        strand.disturb(now.extra_db, now.reflectances_db)
+        strand.cut = now.cut
         return strand
 
     def _join(self, transmitter: str, tx_lane: int, receiver: str, rx_lane: int, leg: int) -> Way:
         sender, listener = self._modules[transmitter], self._modules[receiver]
         assert sender is not None
         assert listener is not None
-        strand = self._strand(sender, listener, leg)
+        strand = self._strand(sender, listener, leg, tx_lane)
         listener.plant.set_light_source(rx_lane, LinkedLight(sender.plant.tx_source(tx_lane), strand))
         return Way(transmitter, tx_lane, receiver, rx_lane, leg, strand)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from cmis_emu.bus.line import LineFault
 from cmis_emu.bus.target import Target
@@ -67,6 +68,32 @@ class Fault(Protocol):
 
     def attach(self, port: Port) -> None: ...
     def detach(self, port: Port) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class HostDrive:
+    """What the host's end does to some host lanes (1-based; None: all) on top of what it drives else.
+
+    None leaves a thing as it is; `content` is TRAFFIC or the code of a pattern. See `Port.drive_host`.
+    """
+
+    lanes: frozenset[int] | None = None
+    present: bool | None = None
+    loss_db: float | None = None
+    inverted: bool | None = None
+    content: int | None = None
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # the scenario's; no snapshot takes it back
+
+    def onto(self, signal: HostSignal) -> HostSignal:
+        """The signal with this."""
+        return HostSignal(
+            signal.present if self.present is None else self.present,
+            signal.loss_db if self.loss_db is None else self.loss_db,
+            signal.inverted if self.inverted is None else self.inverted,
+            signal.content if self.content is None else self.content,
+        )
 
 
 class EmptyPortError(CmisEmuError):
@@ -271,6 +298,7 @@ class Port:
         self._nvm = nvm
         self._host_signals = [HostSignal()] * MAX_LANES  # every host lane carries a good signal
         self._faults: list[Fault] = []
+        self._host_drives: list[HostDrive] = []
 
     @property
     def module(self) -> Module:
@@ -403,10 +431,34 @@ class Port:
                 return HostLane(HostOutput.OFF, False)
             return self.occupant.banks[bank].signals.host_lane(index + 1)
 
+    def drive_host(self, drive: HostDrive) -> None:
+        """The host's end does so from now on, until `release_host`; several lie on top of each other."""
+        with self._lock:
+            self._clock.sync()
+            self._host_drives.append(drive)
+            self._apply_host_signals()
+
+    def release_host(self, drive: HostDrive) -> None:
+        """Undo that alone; harmless for what is not there."""
+        with self._lock:
+            self._clock.sync()
+            if drive in self._host_drives:
+                self._host_drives.remove(drive)
+                self._apply_host_signals()
+
+    def _apply_host_signals(self) -> None:
+        if self.occupant is not None:
+            for number in range(8 * len(self.occupant.banks)):
+                self._apply_host_signal(self.occupant, number + 1)
+
     def _apply_host_signal(self, module: Module, lane: int) -> None:
         bank, index = divmod(lane - 1, 8)
         if bank < len(module.banks):  # nothing notices a lane that the module lacks
-            module.banks[bank].signals.set_host_signal(index + 1, self._host_signals[lane - 1])
+            signal = self._host_signals[lane - 1]
+            for drive in self._host_drives:
+                if drive.lanes is None or lane in drive.lanes:
+                    signal = drive.onto(signal)
+            module.banks[bank].signals.set_host_signal(index + 1, signal)
 
     def drive(self, name: str, level: bool) -> None:
         """A host-driven pin has changed."""
@@ -446,6 +498,7 @@ class Port:
             "target": self.target.state(),
             "pins": self.pins.driven(),
             "host_signals": list(self._host_signals),
+            "host_drives": list(self._host_drives),
             "inserted_ns": self.inserted_ns,
         }
 
@@ -457,6 +510,7 @@ class Port:
         self.target.restore(self.occupant, state["target"])
         self.pins.put_back(state["pins"])
         self._host_signals = list(state["host_signals"])
+        self._host_drives = list(state["host_drives"])
         self.inserted_ns = state["inserted_ns"]
         if self.occupant is not None:
             self.occupant.memory.forget_faults()

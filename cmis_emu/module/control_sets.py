@@ -1,6 +1,6 @@
 """Staged and active control sets of one bank: apply, validation, commissioning (rules CFG-01 to CFG-16).
 
-Owns SCS0, SCS1, ACS, ConfigStatus and the triggers. A trigger is judged per data path: what the host
+Owns SCS0, SCS1, ACS and the triggers. A trigger is judged per data path: what the host
 staged for the lanes of its mask is grouped into requested data paths; requests that share an existing
 data path stand or fall together, so that the active set never holds half a data path. The data paths
 themselves belong to the lane bank, which is told to rebuild after a change (`rebuild`).
@@ -9,15 +9,18 @@ themselves belong to the lane bank, which is told to rebuild after a change (`re
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
 
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import Application, lanes_of, mask_of
+from cmis_emu.module.apply_faults import Apply, ApplyFaults, Harm, Report, SideEffect
+from cmis_emu.module.config_status import StatusBoard
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.seam import Rule, lanes_in
 from cmis_emu.module.states import STEADY, ConfigStatus, DpState
 from cmis_emu.registers.memory import Cell, Memory, Write
 
@@ -66,6 +69,11 @@ class LaneOwner(Protocol):
     clock: Clock
     paths: list[DataPath]
 
+    @property
+    def applying(self) -> ApplyFaults: ...
+
+    def module_state(self) -> str: ...
+    def show_states(self) -> None: ...
     def rebuild(self, *, initial: bool = False, pending: Sequence[int] = ()) -> None: ...
     def shared_media(self) -> list[tuple[int, ...]]: ...
     def committed(self, lanes: Sequence[int]) -> None: ...
@@ -120,6 +128,8 @@ class Change:
     trigger: Trigger
     pending: bool
     media: tuple[tuple[int, ...], ...]  # media lanes that its data paths will use
+    reports: tuple[tuple[int, Report], ...] = ()  # of faults: lanes (mask), and what they report
+    apply: Apply | None = None  # where faults are armed
 
     @property
     def accepted(self) -> bool:
@@ -136,7 +146,7 @@ class ControlSets:
         *(f"{s}.{f}" for s in ("SCS0", "SCS1") for f in (*TX_SETTINGS, *RX_SETTINGS)),
         *(f"ACS.{ACTIVE_NAME.get(f, f)}" for f in (*TX_SETTINGS, *RX_SETTINGS)),
         *DIRECTIONS,
-        "ConfigStatusLane",
+        "ConfigStatusLane",  # by its StatusBoard
     )
 
     def __init__(self, memory: Memory, profile: Profile, owner: LaneOwner, bank: int) -> None:
@@ -145,12 +155,14 @@ class ControlSets:
         self._host_lanes = profile.host_lanes(bank)
         self.staged = [ControlSet(memory, f"SCS{index}", bank) for index in (0, 1)]
         self.active = ControlSet(memory, "ACS", bank)
-        self.status = memory.cell("ConfigStatusLane", bank)
+        self._status = StatusBoard(memory.cell("ConfigStatusLane", bank), owner.clock, owner.settle)
         self._directions = [memory.cell(name, bank) for name in DIRECTIONS] if memory.has(DIRECTIONS[0]) else []
-        self._in_progress = 0
         self._under_way: list[Change] = []
         self._serial = 0
         self._frozen = False
+        self._bank = bank
+        self._busy_until_ns = 0  # by a fault: whatever is applied is refused
+        self._busy_code = ConfigStatus.REJECTED
         for index in (0, 1):
             for trigger in Trigger:
                 cell = memory.cell(f"SCS{index}.{trigger.value}", bank)
@@ -167,10 +179,11 @@ class ControlSets:
 
     def reset(self) -> None:
         """Default application in the active and all staged sets (APP-06, RST-05, CFG-06)."""
-        self._in_progress = 0
+        self._status.reset(self._profile.behaviour.initial_config_status)
         self._under_way.clear()
         self._serial += 1
         self._frozen = False
+        self._busy_until_ns = 0
         default = self._profile.default_application
         starts = default.host_starts if default else ()
         for lane in LANES:
@@ -183,7 +196,6 @@ class ControlSets:
                 for name in each.offered:
                     each.settings[name].set(self._default_setting(name, lane), lane)
             self._show_directions(lane, Trigger.DP_INIT)
-            self.status.set(self._profile.behaviour.initial_config_status, lane)
 
     def _show_directions(self, lane: int, trigger: Trigger) -> None:
         """Page 19h: a direction that was not applied keeps what it had (CFG-11)."""
@@ -201,13 +213,14 @@ class ControlSets:
     def freeze(self) -> None:
         """Module fault: what is under way ends nowhere, and triggers have no effect until a reset (MSM-09)."""
         self._serial += 1
+        self._status.freeze()
         self._frozen = True
 
     # -- apply ---------------------------------------------------------------------------------
 
     def in_progress(self, lanes: Sequence[int]) -> bool:
         """True while any of the lanes is being configured."""
-        return bool(self._in_progress & mask_of(lanes))
+        return bool(self._status.in_progress & mask_of(lanes))
 
     def apply(self, index: int, trigger: Trigger, mask: int) -> None:
         """The host wrote a trigger: judge and start what is accepted (CFG-02 to CFG-04)."""
@@ -220,11 +233,15 @@ class ControlSets:
             change = self._judge(staged, trigger, lanes, touched)
             if change is None:
                 continue
-            for lane in lanes:
-                self.status.set(ConfigStatus.IN_PROGRESS, lane)
-            self._in_progress |= mask_of(lanes)
+            if self._owner.applying.rules:
+                change = self._faulted(change, index, touched)
+            self._status.begin(lanes)
             self._under_way.append(change)
-            self._owner.clock.after(self._profile.behaviour.config_ns, partial(self._finish, change, self._serial))
+            ends = self._status.ends(lanes, change.reports, self._profile.behaviour.config_ns)
+            first_ns = next(iter(ends))
+            self._owner.clock.after(first_ns, partial(self._finish, change, ends.pop(first_ns), self._serial))
+            for late_ns, late in ends.items():
+                self._status.show_after(late_ns, late, change.codes, change.reports)
 
     def _connected(self, staged: ControlSet, mask: int) -> list[tuple[int, ...]]:
         """The masked lanes, split into sets that no requested and no existing data path crosses."""
@@ -372,16 +389,58 @@ class ControlSets:
 
     # -- commissioning -------------------------------------------------------------------------
 
-    def _finish(self, change: Change, serial: int) -> None:
+    def _finish(self, change: Change, through: tuple[int, ...], serial: int) -> None:
         if serial != self._serial:
             return  # a reset or a fault came in between
-        self._in_progress &= ~mask_of(change.lanes)
         self._under_way.remove(change)
-        if change.accepted:
+        if change.accepted and all(report.carries_out for _, report in change.reports):
             self._provision(change)
-        for lane in change.lanes:
-            self.status.set(change.codes[lane], lane)
+            if change.apply is not None:
+                self._harm(change, change.apply)
+        self._status.show(through, change.codes, change.reports)
         self._owner.settle()
+
+    # -- faults --------------------------------------------------------------------------------
+
+    def _faulted(self, change: Change, index: int, touched: list[DataPath]) -> Change:
+        """What armed faults make of a change that was judged."""
+        apply = Apply(
+            self._bank,
+            mask_of(change.lanes),
+            frozenset(request.app_sel for request in change.requests.values()),
+            index,
+            change.trigger.value,
+            self._owner.module_state(),
+            frozenset(path.state.title for path in touched),
+            bool(self._status.in_progress),
+        )
+        reports = tuple(self._owner.applying.reports(apply))
+        codes, media = change.codes, change.media
+        if self._owner.clock.now_ns < self._busy_until_ns:
+            codes, media = dict.fromkeys(change.lanes, self._busy_code), ()
+        return replace(change, codes=codes, media=media, reports=reports, apply=apply)
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if not armed:
+            self._status.cleared(rule)
+            if isinstance(rule, SideEffect) and rule.harm is Harm.BUSY:
+                self._busy_until_ns = 0
+
+    def _harm(self, change: Change, apply: Apply) -> None:
+        """What the apply breaks beside what it configures."""
+        for effect in self._owner.applying.harms(apply):
+            lanes = lanes_in(effect.lanes, self._bank) & ~mask_of(change.lanes)
+            victims = [path for path in self._owner.paths if path.host_mask & lanes]
+            if effect.harm is Harm.BUSY:
+                self._busy_until_ns = self._owner.clock.now_ns + effect.busy_ns
+                self._busy_code = ConfigStatus(effect.code)
+            for path in victims:
+                if effect.harm is Harm.CLEAR_PENDING:
+                    path.init_pending = False
+                elif effect.harm is Harm.DISTURB and path.state is not DpState.DEACTIVATED:
+                    path.disturbed = True
+            self._owner.show_states()
 
     def _provision(self, change: Change) -> None:
         """Copy to the active set and say what is to be initialised (CFG-05, CFG-07)."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 
 from cmis_emu.clock import NEVER, NS_PER_MS, Clock
 from cmis_emu.module.bench import Bench
+from cmis_emu.module.diagnostic_faults import DiagnosticFaults, SelectorLag
+from cmis_emu.module.monitor_faults import Misread, Misreadings, MonitorFaults
 from cmis_emu.module.pattern_checker import PatternChecker
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.sides import Side
-from cmis_emu.registers.encoding import encode_f16, insert
-from cmis_emu.registers.field import Field
+from cmis_emu.registers.encoding import decode, encode_f16, insert
+from cmis_emu.registers.field import Field, Kind
 from cmis_emu.registers.memory import Memory, Write
 from cmis_emu.registers.regmap import PageView
 
@@ -50,8 +54,23 @@ class DiagnosticResults:
     OWNS = ("DiagnosticsSelector", "DiagnosticsData")
 
     def __init__(
-        self, memory: Memory, profile: Profile, clock: Clock, bench: Bench, checkers: Checkers, bank: int
+        self,
+        memory: Memory,
+        profile: Profile,
+        clock: Clock,
+        bench: Bench,
+        checkers: Checkers,
+        bank: int,
+        faults: DiagnosticFaults,
+        misreads: MonitorFaults,
+        misreadings: Misreadings,
     ) -> None:
+        self._faults = faults
+        self._misreads = misreads
+        self._misreadings = misreadings
+        self._bank = bank
+        self._before = 0  # the selector of the results that are there already
+        self._lags_until_ns = 0  # by a fault: until then they show
         self.due_ns = 0
         self._profile = profile
         self._clock = clock
@@ -81,10 +100,13 @@ class DiagnosticResults:
     def refresh(self, now_ns: int) -> None:
         """Write the bytes that the selector asks for; all 0 for one that is not supported."""
         selector, page = self._selector.get(), self._selector.page
+        lags = now_ns < self._lags_until_ns
+        selector = self._before if lags else selector
+        self._before = selector
         index, size, *_ = self._data.slots[0]
         page.data[index : index + size] = bytes(size)
         view = self._map.view(selector)
-        self.due_ns = NEVER
+        self.due_ns = self._lags_until_ns if lags else NEVER
         if view is None or not self.supported(selector):
             return
         for field in view.fields:
@@ -97,7 +119,8 @@ class DiagnosticResults:
             lane = view.first_lane + element - 1
             checker = self._checkers.get((side, lane))
             if content is _Content.SNR:
-                insert(field, data, first, self._snr_code(field, side, lane, now_ns), element)
+                code = self._snr_code(field, side, lane, now_ns)
+                insert(field, data, first, self._misread(field, lane, code, now_ns), element)
             elif checker is not None:
                 result = checker.latched if selector & GATED else checker.shown
                 code = {
@@ -105,24 +128,59 @@ class DiagnosticResults:
                     _Content.ERRORS: result.errors,
                     _Content.BITS: result.bits & ~1 | result.sync_lost,
                 }[content]
-                insert(field, data, first, min(code, field.maximum), element)
+                code = self._misread(field, lane, min(code, field.maximum), now_ns)
+                insert(field, data, first, code, element)
 
     def _snr_code(self, field: Field, side: Side, lane: int, now_ns: int) -> int:
         """Sampled on the grid of the monitors, so that nobody's polling matters."""
         sample = now_ns // self._period_ns
-        self.due_ns = (sample + 1) * self._period_ns
+        self.due_ns = min(self.due_ns, (sample + 1) * self._period_ns)
         at_ns = max(sample * self._period_ns, self._since_ns)
         snr_db = self._bench.snr_db(side, lane, at_ns)
         return max(0, min(field.maximum, round(snr_db / (field.scale or 1.0))))
 
     def _selected(self, _: Write) -> None:
         """DIAG-12: write-through at once; what is not supported reads back 0."""
+        if self._faults.rules:
+            self._lags_until_ns = max(self._lags_until_ns, self._clock.now_ns + self._faults.lag_ns())
         if not self.supported(self._selector.get()):
             self._selector.set(0)
         self.due_ns = 0
+
+    # -- faults --------------------------------------------------------------------------------------
+
+    def _misread(self, field: Field, lane: int, code: int, now_ns: int) -> int:
+        """What a result reads with the faults that are armed. An occasion is a period of the monitors."""
+        if not self._misreads.rules:
+            return code
+        lane += 8 * self._bank
+        rules = self._misreads.about(field.name, lane)
+        if not rules:
+            return code
+        sample = now_ns // self._period_ns
+        self.due_ns = min(self.due_ns, (sample + 1) * self._period_ns)
+        value = float(decode(field, code))
+        of_code = partial(_number, field)
+        read = self._misreadings.read
+        value = read(rules, (field.name, lane), sample, now_ns, value, of_code, judged=False)
+        if field.kind is Kind.F16:
+            return encode_f16(max(0.0, value))
+        return max(0, min(field.maximum, round(value / (field.scale or 1.0))))
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if isinstance(rule, Misread):
+            (self._misreadings.arm(rule, self._clock.now_ns) if armed else self._misreadings.clear(rule))
+            self.due_ns = 0
+        if isinstance(rule, SelectorLag) and not armed:
+            self._lags_until_ns = self.due_ns = 0
 
     def _offered(self, field: Field) -> bool:
         return all(each.holds(self._says(each.name)) for each in field.needs)
 
     def _says(self, name: str) -> int:
         return int(self._profile.registers.get(name, 0))
+
+
+def _number(field: Field, code: int) -> float:
+    return float(decode(field, code & field.maximum))

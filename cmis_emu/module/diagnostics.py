@@ -8,17 +8,21 @@ whose engines are off schedules nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_S, Clock
 from cmis_emu.layouts.application import mask_of
 from cmis_emu.module.bench import Bench
+from cmis_emu.module.diagnostic_faults import BadChecker, DiagnosticFaults, Refusal, Trouble
 from cmis_emu.module.diagnostic_results import DiagnosticResults
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.gating import CUSTOM_GATE, GATE_S, UPDATE_S, Gate, GateSettings
 from cmis_emu.module.loopbacks import LoopbackControls
+from cmis_emu.module.monitor_faults import Misreadings, MonitorFaults
 from cmis_emu.module.pattern_checker import PatternChecker
 from cmis_emu.module.pattern_controls import Engine, PatternControls, fields_of
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import Stream
 from cmis_emu.registers.memory import Cell, Memory, Write
@@ -56,7 +60,10 @@ class Diagnostics:
         seed: int,
         bank: int,
         media_lanes: Sequence[int],
+        faults: DiagnosticFaults | None = None,
+        misreads: MonitorFaults | None = None,
     ) -> None:
+        self._faults = faults or DiagnosticFaults()
         self._profile = profile
         self._clock = clock
         self._flags = flags
@@ -64,20 +71,37 @@ class Diagnostics:
         self._bank = bank
         lanes = {Side.HOST: tuple(range(1, profile.host_lanes(bank) + 1)), Side.MEDIA: tuple(media_lanes)}
         self._engines = {
-            (side, engine): PatternControls(memory, profile, side, engine, bank, lanes[side])
+            (side, engine): PatternControls(memory, profile, side, engine, bank, lanes[side], self._faults)
             for side in Side
             for engine in Engine
         }
-        self._loopbacks = LoopbackControls(memory, profile, lanes, bank)
+        self._loopbacks = LoopbackControls(memory, profile, lanes, bank, self._faults)
         lock_ns = round(profile.behaviour.pattern_lock_ms * NS_PER_MS)
         self._checkers: dict[Spot, PatternChecker] = {
             (side, lane): PatternChecker(
-                bench, clock, side, lane, lock_ns=lock_ns, seed=seed, changed=self._lock_changed
+                bench,
+                clock,
+                side,
+                lane,
+                lock_ns=lock_ns,
+                seed=seed,
+                changed=self._lock_changed,
+                in_trouble=partial(self._troubled, side, lane),
             )
             for side in Side
             for lane in lanes[side]
         }
-        self._results = DiagnosticResults(memory, profile, clock, bench, self._checkers, bank)
+        self._results = DiagnosticResults(
+            memory,
+            profile,
+            clock,
+            bench,
+            self._checkers,
+            bank,
+            self._faults,
+            misreads or MonitorFaults(),
+            Misreadings(seed),
+        )
         self._gating: dict[str, Cell] = {name: memory.cell(name, bank) for name in _GATING}
         self._lane_timers = bool(profile.registers.get("PerLaneGatingTimersSupported", 0))
         self._flag_cells = {
@@ -136,6 +160,19 @@ class Diagnostics:
         self._run_checkers()
         self._show_flags()
         self._at_rest = not any(engine.enabled() for engine in self._engines.values())
+
+    # -- faults --------------------------------------------------------------------------------------
+
+    def _troubled(self, side: Side, lane: int, trouble: Trouble) -> bool:
+        return bool(self._faults.rules) and self._faults.troubled(trouble, side, self._bank, lane)
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        self._results.refault(rule, armed)
+        if isinstance(rule, (BadChecker, Refusal)):
+            self._at_rest = False
+            self.update()
+            self._bench.settle()
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -217,7 +254,6 @@ class Diagnostics:
         if not enabled and not self._watching:
             return
         self._watching = bool(enabled)
-        self._bench.watch(enabled)
         held = bool(self._gating["ResetErrorInformation"].get())
         measuring = [] if held else enabled
         for spot in self._measuring:
@@ -225,6 +261,7 @@ class Diagnostics:
                 for gate in self._gates:
                     gate.leave(self._checkers[spot])
                 self._checkers[spot].stop()
+        self._bench.watch(enabled)
         if held:
             for checker in self._checkers.values():
                 checker.clear()  # DIAG-10

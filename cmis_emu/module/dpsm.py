@@ -13,13 +13,19 @@ from transitions import Machine
 
 from cmis_emu.clock import Clock, Event
 from cmis_emu.layouts.application import Application, mask_of
-from cmis_emu.module.states import DPSM_TRANSITIONS, STEADY, DpState
+from cmis_emu.module.machine_faults import MachineFaults, Stay, Staying
+from cmis_emu.module.states import DPSM_TRANSITIONS, STEADY, DpState, destination
 
 
 class DataPathFrame(Protocol):
     """What a data path asks and tells."""
 
     clock: Clock
+    bank: int
+    path_kind: str  # DP or NP
+
+    @property
+    def machines(self) -> MachineFaults: ...
 
     def deinit_s(self, path: DataPath) -> bool: ...
     def redeinit_s(self, path: DataPath) -> bool: ...
@@ -32,7 +38,7 @@ class DataPathFrame(Protocol):
     def settle(self) -> None: ...
 
 
-class DataPath:
+class DataPath(Staying):
     """One data path: host lanes and media lanes of one bank, 1-based, and a state."""
 
     __slots__ = (
@@ -41,13 +47,15 @@ class DataPath:
         "_carried",
         "_carriers",
         "_frame",
-        "_timer",
+        "_frozen",
         "application",
+        "disturbed",
         "host_lanes",
         "host_mask",
         "init_pending",
         "media_lanes",
         "media_mask",
+        "pending_hidden",
         "state",
     )
 
@@ -67,10 +75,17 @@ class DataPath:
         self.host_lanes = host_lanes
         self.assign(application, media_lanes)
         self.init_pending = False
+        self.pending_hidden = False  # by a fault: no host sees that it is pending
+        self.disturbed = False  # by a fault: it falls back to DPDeactivated once, and starts anew
         self.state = DpState.DEACTIVATED
         self._timer: Event | None = None
+        self._stay: Stay | None = None
+        self._since_ns = frame.clock.now_ns
+        self._frozen = False
         self._announce = False
         _bind(self, DpState.DEACTIVATED)
+        if frame.machines.rules:
+            self._begin()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DataPath:
         # The machine is shared and binds its triggers to each model, so a copy joins it anew.
@@ -82,6 +97,8 @@ class DataPath:
         twin.init_pending, twin._announce = self.init_pending, self._announce
         twin._frame = deepcopy(self._frame, memo)
         twin._timer = deepcopy(self._timer, memo)
+        twin.pending_hidden, twin.disturbed, twin._frozen = self.pending_hidden, self.disturbed, self._frozen
+        twin._stay, twin._since_ns = deepcopy(self._stay, memo), self._since_ns
         return twin
 
     @property
@@ -115,6 +132,7 @@ class DataPath:
     def freeze(self) -> None:
         """Stay in this state: no timer runs on (DP-18)."""
         self._cancel()
+        self._frozen = True
 
     # -- conditions, by the names of the table ---------------------------------------------------
 
@@ -124,18 +142,20 @@ class DataPath:
 
     def redeinit_s(self) -> bool:
         """DPReDeinitS (DP-03)."""
-        return self._frame.redeinit_s(self)
+        return self._frame.redeinit_s(self) or self.disturbed
 
     def deactivate_s(self) -> bool:
         """DPDeactivateS (DP-04)."""
-        return self._frame.deactivate_s(self)
+        return self._frame.deactivate_s(self) or self.disturbed
 
     # -- motion --------------------------------------------------------------------------------
 
     def settle(self) -> bool:
         """Take every transition that is due now; True if the state changed."""
         moved = False
-        while self.state in _ASKED:
+        while True:
+            if (self._stay is not None and self._blocked()) or self.state not in _ASKED:
+                break
             if self.state in STEADY and self._frame.configuring(self):
                 break  # being configured: it stays
             before = self.state
@@ -153,21 +173,51 @@ class DataPath:
         """Called by the table after each transition."""
         self._cancel()
         if self.state is DpState.INIT:
-            self.init_pending = False  # DP-06
+            self.init_pending = self.pending_hidden = False  # DP-06
+        elif self.state is DpState.DEINIT:
+            self.disturbed = False
         self._frame.dpsm_entered(self)
-        if self.state not in STEADY:
-            self._timer = self._frame.clock.after(self._frame.dpsm_duration_ns(self.state), self._expired)
+        self._begin()
 
-    def _expired(self) -> None:
-        self._timer = None
-        self._announce = self._frame.dpsm_flagged(self.state)
+    # -- how long it stays ---------------------------------------------------------------------
+
+    def _clock(self) -> Clock:
+        return self._frame.clock
+
+    def _machines(self) -> MachineFaults:
+        return self._frame.machines
+
+    def _title(self) -> str:
+        return self._frame.path_kind + self.state.title[2:]
+
+    def _lanes(self) -> frozenset[int]:
+        return frozenset(8 * self._frame.bank + lane for lane in self.host_lanes)
+
+    def _natural_ns(self) -> int | None:
+        return None if self.state in STEADY else self._frame.dpsm_duration_ns(self.state)
+
+    def _next(self) -> str | None:
+        found: DpState | None = destination(self, DPSM_TRANSITIONS)
+        return None if found is None else self._frame.path_kind + found.title[2:]
+
+    def _asks(self) -> bool:
+        return self.redeinit_s()
+
+    def _exempt(self) -> bool:
+        return self._frozen
+
+    def _start(self) -> None:
+        if not self._frozen:
+            super()._start()
+
+    def _ends(self) -> None:
+        hidden = self._stay is not None and self._stay.hidden
+        self._announce = self._frame.dpsm_flagged(self.state) and not hidden
         self.finished()
         self._frame.settle()
 
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _settles(self) -> None:
+        self._frame.settle()
 
 
 _ASKED = frozenset(row["source"] for row in DPSM_TRANSITIONS if row["trigger"] == "evaluate")

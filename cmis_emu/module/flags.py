@@ -11,8 +11,11 @@ bits that it returned as 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from cmis_emu.clock import Clock, Event
+from cmis_emu.module.flag_faults import BadFlag, Fails, FlagFaults
+from cmis_emu.module.seam import Rule
 from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.memory import Cell, Memory, Page, Write
 from cmis_emu.registers.regmap import FlagBlock
@@ -44,8 +47,21 @@ class _Block:
 class Flags:
     """All flags of one module. `on_interrupt(asserted)` is called when the request changes."""
 
-    def __init__(self, memory: Memory, clock: Clock, latency_ns: int, on_interrupt: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        clock: Clock,
+        latency_ns: int,
+        on_interrupt: Callable[[bool], None],
+        faults: FlagFaults | None = None,
+    ) -> None:
         self._memory = memory
+        self._faults = faults or FlagFaults()
+        self._managed = False
+        self._once: list[BadFlag] = []  # spurious, to be set when the module is managed
+        self._idle: list[BadFlag] = []  # spurious, and not striking this module
+        self._ends: dict[BadFlag, Event] = {}  # of those that last for a time
+        self._late: list[Event] = []
         self._clock = clock
         self._latency_ns = latency_ns
         self._on_interrupt = on_interrupt
@@ -110,13 +126,17 @@ class Flags:
         return index, bits << lsb
 
     def _set(self, page: Page, index: int, bits: int) -> None:
+        if self._faults.rules:
+            bits = self._held_back(page, index, bits & ~page.data[index])
         page.data[index] |= bits & page.compiled.clear_mask[index]
 
     # -- host accesses -------------------------------------------------------------------------
 
     def _cleared(self, page: Page, index: int, bits: int) -> None:
         """A read cleared bits: forget them, and look again later where the condition holds (FLG-02)."""
-        if self._levels.get((page, index), 0) & bits and self._again is None:
+        if self._faults.rules:
+            self._stick(page, index, bits)
+        if (self._levels.get((page, index), 0) | self._forced(page, index)) & bits and self._again is None:
             self._again = self._clock.after(self._latency_ns, self._relatch)
         self.update()
 
@@ -124,6 +144,9 @@ class Flags:
         self._again = None
         for (page, index), bits in self._levels.items():
             self._set(page, index, bits)
+        for rule in self._faults.rules:
+            if rule.fails is Fails.SPURIOUS and rule.holds:
+                self._force(rule)
         self.update()
 
     def _mask_written(self, _: Write) -> None:
@@ -135,6 +158,101 @@ class Flags:
         if self._again is not None:
             self._again.cancel()
             self._again = None
+        self._managed = False
+        for event in self._late:
+            event.cancel()
+        self._late.clear()
+        self.update()
+
+    # -- faults --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The module is managed: flags that are set for no reason show."""
+        if not self._managed:
+            self._managed = True
+            for rule in self._faults.rules:
+                self._show_up(rule)
+            if self._faults.rules:
+                self.update()
+
+    def _show_up(self, rule: BadFlag) -> None:
+        """Set what a rule sets by itself."""
+        stuck = rule.fails is Fails.STUCK and rule.at_once and not rule.occasions.spent
+        if stuck or (rule.fails is Fails.SPURIOUS and (rule.holds or rule in self._once)):
+            self._force(rule)
+        if rule in self._once:
+            self._once.remove(rule)
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if not isinstance(rule, BadFlag):
+            return
+        if armed:
+            self._arm(rule)
+            return
+        event = self._ends.pop(rule, None)
+        if event is not None:
+            event.cancel()
+        for known in (self._once, self._idle):
+            if rule in known:
+                known.remove(rule)
+        if rule.fails is Fails.DROPPED:
+            self._relatch()  # what it held down, and still holds, shows now
+
+    def _arm(self, rule: BadFlag) -> None:
+        if rule.fails is Fails.SPURIOUS:
+            if not rule.occasions.take():
+                self._idle.append(rule)
+                return
+            self._once.append(rule)
+            if rule.holds and rule.time_ns is not None:
+                self._ends[rule] = self._clock.after(rule.time_ns, _nothing)
+        if self._managed:
+            self._show_up(rule)
+
+    def _active(self, rule: BadFlag) -> bool:
+        """Does a flag that is set for no reason still hold?"""
+        event = self._ends.get(rule)
+        return rule not in self._idle and (event is None or event.pending)
+
+    def _force(self, rule: BadFlag) -> None:
+        """Set the flags of a rule, whatever is the case."""
+        if self._active(rule):
+            for (number, bank, index), bits in rule.bits.items():
+                page = self._memory.pages.get((number, bank))
+                if page is not None:
+                    here = bits & ~self._memory.cell("MediaLaneUnsupported").bits() if rule.media else bits
+                    page.data[index] |= here & page.compiled.clear_mask[index]
+
+    def _forced(self, page: Page, index: int) -> int:
+        """Bits that hold for no reason."""
+        found = 0
+        for rule in self._faults.rules:
+            if rule.fails is Fails.SPURIOUS and rule.holds and self._active(rule):
+                found |= rule.bits.get((page.number, page.bank, index), 0)
+        return found
+
+    def _stick(self, page: Page, index: int, bits: int) -> None:
+        """A read cleared bits that do not go away."""
+        for rule in self._faults.rules:
+            again = rule.bits.get((page.number, page.bank, index), 0) & bits
+            if rule.fails is Fails.STUCK and again and rule.occasions.take():
+                page.data[index] |= again
+
+    def _held_back(self, page: Page, index: int, bits: int) -> int:
+        """What sets now of new bits that should set."""
+        for rule in self._faults.rules:
+            mine = rule.bits.get((page.number, page.bank, index), 0) & bits
+            if not mine or rule.fails not in (Fails.DROPPED, Fails.LATE) or not rule.occasions.take():
+                continue
+            bits &= ~mine
+            if rule.fails is Fails.LATE:
+                self._late = [event for event in self._late if event.pending]
+                self._late.append(self._clock.after(rule.time_ns or 0, partial(self._set_late, page, index, mine)))
+        return bits
+
+    def _set_late(self, page: Page, index: int, bits: int) -> None:
+        page.data[index] |= bits & page.compiled.clear_mask[index]
         self.update()
 
     def update(self) -> None:
@@ -146,3 +264,7 @@ class Flags:
         if asserted != self.asserted:
             self.asserted = asserted
             self._on_interrupt(asserted)
+
+
+def _nothing() -> None:
+    pass

@@ -11,14 +11,19 @@ from typing import Protocol
 
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import mask_of
+from cmis_emu.module.apply_faults import ApplyFaults
 from cmis_emu.module.control_sets import LANES, ControlSets
 from cmis_emu.module.diagnostics import Diagnostics
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import InputEqualiser
+from cmis_emu.module.faults import ModuleFaults
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lane_bench import LaneBench
+from cmis_emu.module.link_faults import LinkFaults
+from cmis_emu.module.machine_faults import PATH_FLAG, PENDING, Linger, MachineFaults, Skip
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.signals import LaneSignals, is_powered
 from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState, transient_name
 from cmis_emu.module.timing import DataPathLatency
@@ -30,6 +35,7 @@ class BankFrame(Protocol):
     """What a bank asks of its module."""
 
     clock: Clock
+    faults: ModuleFaults
 
     def msm_state(self) -> MsmState: ...
     def low_pwr_s(self) -> bool: ...
@@ -63,6 +69,7 @@ class LaneBank:
     ) -> None:
         self.clock = frame.clock
         self.bank = bank
+        self.path_kind = "DP"
         self.paths: list[DataPath] = []
         self._profile = profile
         self._frame = frame
@@ -99,8 +106,38 @@ class LaneBank:
             seed=plant.seed,
             bank=self.bank,
             media_lanes=self.media_lanes,
+            faults=self._frame.faults.diagnostics,
+            misreads=self._frame.faults.monitors,
         )
         routes.test = self.diagnostics
+
+    @property
+    def faults(self) -> ModuleFaults:
+        """The seams of the module."""
+        return self._frame.faults
+
+    @property
+    def machines(self) -> MachineFaults:
+        """The seam of the module's state machines."""
+        return self._frame.faults.machines
+
+    @property
+    def applying(self) -> ApplyFaults:
+        """The seam of the module's control sets."""
+        return self._frame.faults.applying
+
+    @property
+    def linking(self) -> LinkFaults:
+        """The seam of the module's optical lanes."""
+        return self._frame.faults.links
+
+    def module_state(self) -> str:
+        """The module's state by the standard's name."""
+        return self._frame.msm_state().value
+
+    def lanes_of(self, path: DataPath) -> frozenset[int]:
+        """Host lanes of a path as the module counts them."""
+        return frozenset(8 * self.bank + lane for lane in path.host_lanes)
 
     # -- control sets ask ----------------------------------------------------------------------
 
@@ -137,11 +174,14 @@ class LaneBank:
                 media = self._profile.media_lanes(application, lanes[0], taken) or ()
                 taken.append(media)
             path = old.pop(tuple(lanes), None)
+            unchanged = path is not None and path.application is application
             if path is None:
                 path = DataPath(self, application, tuple(lanes), media)
             else:
                 path.assign(application, media)
             kept.append(path)
+            if self.machines.rules and not set(pending).isdisjoint(lanes):
+                path.pending_hidden = self.machines.hides(PENDING, self.lanes_of(path), unchanged=unchanged)
         for gone in old.values():
             gone.close()
         self.paths = kept
@@ -150,7 +190,7 @@ class LaneBank:
         if self.network is not None and not initial:
             self.network.drop_unfit()
         if not initial:
-            self._show_states()
+            self.show_states()
 
     def committed(self, lanes: Sequence[int]) -> None:
         """Settings of these lanes reached the hardware without an initialisation (CFG-07)."""
@@ -190,10 +230,12 @@ class LaneBank:
             self.latency.measured(path.host_lanes)
         elif path.state not in OPERATING:
             self.latency.lost(path.host_lanes)
-        self._show_states()
+        self.show_states()
 
     def dpsm_changed_flag(self, path: DataPath) -> None:
         """DPStateChangedFlag of every host lane of the path."""
+        if self.machines.rules and self.machines.hides(PATH_FLAG, self.lanes_of(path)):
+            return
         self._flags.latch(self._cells["DPStateChangedFlag"], mask_of(path.host_lanes))
 
     # -- network path frame ------------------------------------------------------------------------
@@ -213,14 +255,14 @@ class LaneBank:
     def _any(self, control: str, lanes: Sequence[int]) -> bool:
         return bool(self.control[control].bits() & mask_of(lanes))
 
-    def _show_states(self) -> None:
+    def show_states(self) -> None:
         """DPStateHostLane and DPInitPendingLane; unused lanes are DPDeactivated (DP-01, APP-07)."""
         states = dict.fromkeys(LANES, DpState.DEACTIVATED)
         pending = 0
         for path in self.paths:
             for lane in path.host_lanes:
                 states[lane] = path.state
-            if path.init_pending:
+            if path.init_pending and not path.pending_hidden:
                 pending |= mask_of(path.host_lanes)
         for lane, state in states.items():
             self._cells["DPStateHostLane"].set(state, lane)
@@ -238,7 +280,7 @@ class LaneBank:
             self.network.reset()
         self.sets.reset()
         self.rebuild(initial=True)
-        self._show_states()
+        self.show_states()
         self.signals.reset()
         if self.diagnostics is not None:
             self.diagnostics.reset()
@@ -287,6 +329,18 @@ class LaneBank:
         if self.diagnostics is not None:
             self.diagnostics.update()
         return switched
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if isinstance(rule, (Linger, Skip)):
+            for path in self.carriers():
+                path.refault(rule, armed)
+                path.pending_hidden &= armed
+            self.show_states()
+        self.sets.refault(rule, armed)
+        self.signals.refault(rule, armed)
+        if self.diagnostics is not None:
+            self.diagnostics.refault(rule, armed)
 
     def settled(self) -> None:
         """The module came to rest."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cmis_emu.layouts.application import mask_of
+from cmis_emu.module.diagnostic_faults import DiagnosticFaults
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.registers.memory import Cell, Memory
@@ -19,7 +20,15 @@ class LoopbackControls:
 
     OWNS = tuple(f"{kind.value}LoopbackEnable" for kind in Loopback)
 
-    def __init__(self, memory: Memory, profile: Profile, lanes: Mapping[Side, Sequence[int]], bank: int) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        profile: Profile,
+        lanes: Mapping[Side, Sequence[int]],
+        bank: int,
+        faults: DiagnosticFaults,
+    ) -> None:
+        self._faults = faults
         self._lanes = {side: mask_of(here) for side, here in lanes.items()}
         self._per_lane = {
             side: bool(profile.registers.get(f"PerLane{side.value}SideLoopbacksSupported", 0)) for side in Side
@@ -47,6 +56,11 @@ class LoopbackControls:
     def grant(self, ready: bool) -> dict[Loopback, int]:
         """What shall be on: as the registers ask, as far as the rules allow. Nothing is switched yet."""
         wanted = {kind: self._wanted(kind) if ready else 0 for kind in self.cells}
+        if self._faults.rules:
+            for kind, bits in wanted.items():
+                new = bits & ~self._on[kind]
+                if new and self._faults.loopback_refused(kind, bits, self._lanes[kind.side]):
+                    wanted[kind] &= ~new
         on = {kind: bits & wanted.get(kind, 0) for kind, bits in self._on.items()}
         for kind, bits in wanted.items():
             on[kind] |= self._granted(kind, bits & ~on[kind], on)

@@ -13,14 +13,18 @@ from functools import partial
 from typing import Any
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.module.faults import ModuleFaults
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.machine_faults import MODULE_FLAG, Linger, MachineFaults, Skip
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.msm import ModuleStateMachine
 from cmis_emu.module.nonvolatile import NOT_OFFERED, USER_DATA, Kept, NonVolatile
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.states import MsmState
+from cmis_emu.module.static_faults import Misprint
 from cmis_emu.module.vdm import Vdm
 from cmis_emu.physics.parameters import Environment, PowerMode
 from cmis_emu.physics.plant import ModulePlant
@@ -78,11 +82,16 @@ class Module:
         self.memory = Memory(
             profile.regmap, profile.compiled, profile.image, flat=profile.flat, bank_counts=profile.bank_count
         )
+        self.faults = ModuleFaults(self.memory, clock, self._refaulted)
         self.view = View(profile.regmap, self._fetch, self.memory.store, held=partial(self.memory.fetch, held=True))
         self.plant = ModulePlant(profile.plant, clock, seed, environment or Environment())
         self.interrupt_listener = on_interrupt
         self.flags = Flags(
-            self.memory, clock, round(profile.behaviour.flag_latency_ms * NS_PER_MS), self._interrupt_changed
+            self.memory,
+            clock,
+            round(profile.behaviour.flag_latency_ms * NS_PER_MS),
+            self._interrupt_changed,
+            self.faults.flags,
         )
         self._powered = False
         self._reset_low = False
@@ -97,6 +106,7 @@ class Module:
         self._hold_until_ns = 0
         self.started_ns = 0  # when it last left reset
         self._managed = False
+        self._trips: dict[object, OverheatProtection] = {}
         limit = profile.behaviour.read_limit
         self.read_limit = limit if limit < 128 else 1 << 30  # I2C-05: a strict module stops driving data
         self._bind()
@@ -105,10 +115,22 @@ class Module:
         self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
         self.plant.upstream = self._errors_upstream
         self.plant.passes_on = self._passes_on
-        self.monitors = Monitors(self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state)
+        self.monitors = Monitors(
+            self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state, self.faults.monitors
+        )
         self.vdm: Vdm | None = None
         if profile.vdm is not None and not profile.flat:
-            self.vdm = Vdm(self.memory, profile, profile.vdm, clock, self.flags, self.plant, self.banks)
+            self.vdm = Vdm(
+                self.memory,
+                profile,
+                profile.vdm,
+                clock,
+                self.flags,
+                self.plant,
+                self.banks,
+                self.faults.vdm,
+                self.faults.monitors,
+            )
             self.plant.before_change.append(self.vdm.inputs_change)
         self.protection = OverheatProtection(clock, self.plant, self._overheated)
         self.nonvolatile = NonVolatile(
@@ -173,7 +195,7 @@ class Module:
         live = page.live
         if live is not None and live.due_ns <= now:
             live.refresh(now)
-        if page.overlay is not None:
+        if page.overlay is not None or page.shown:
             data = memory.read(address, length, now)
             memory.clocked_out(address, data)
             return data
@@ -321,6 +343,22 @@ class Module:
         self._fault_cause = cause
         self.settle()
 
+    def reset_itself(self) -> None:
+        """The module resets as by SoftwareReset, of its own accord."""
+        self._soft_reset = True
+        self.settle()
+
+    def trip(self, key: object, limit_c: float, tripped: Callable[[], None]) -> None:
+        """From now on call `tripped` each time the case gets as warm as this, until `untrip(key)`."""
+        self._trips[key] = OverheatProtection(self.clock, self.plant, tripped, limit_c=limit_c, once=True)
+        self._trips[key].check()
+
+    def untrip(self, key: object) -> None:
+        """No more calls."""
+        found = self._trips.pop(key, None)
+        if found is not None:
+            found.close()
+
     def _overheated(self) -> None:
         if self._managed:
             self.fault(OVERHEAT_CAUSE)
@@ -338,10 +376,38 @@ class Module:
         if self.vdm is not None:
             self.vdm.close()
         self.protection.close()
+        for key in tuple(self._trips):
+            self.untrip(key)
         self.flags.reset()
         self.plant.set_power(PowerMode.OFF)
         self.plant.close()
         self.msm.close()
+
+    # -- faults --------------------------------------------------------------------------------------
+
+    @property
+    def machines(self) -> MachineFaults:
+        """The seam of its state machines."""
+        return self.faults.machines
+
+    def _hides_change(self) -> bool:
+        return bool(self.machines.rules) and self.machines.hides(MODULE_FLAG, frozenset())
+
+    def _refaulted(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared: tell the parts, and come to rest anew."""
+        if isinstance(rule, (Linger, Skip)):
+            self.msm.refault(rule, armed)
+        for bank in self.banks:
+            bank.refault(rule, armed)
+        self.monitors.refault(rule, armed)
+        if isinstance(rule, Misprint):
+            self.monitors.reload_thresholds()
+            self.monitors.evaluate()
+        if self.vdm is not None:
+            self.vdm.refault(rule, armed)
+        self.flags.refault(rule, armed)
+        self.settle()
+        self.flags.update()
 
     # -- conditions of the state machines ------------------------------------------------------------
 
@@ -351,7 +417,11 @@ class Module:
 
     def reset_s(self) -> bool:
         """ResetS = VccReset or HwReset or SoftwareReset (RST-01)."""
-        return not self._powered or self._reset_low or self._soft_reset
+        return not self._supplied() or self._reset_low or self._soft_reset
+
+    def _supplied(self) -> bool:
+        """Is there a supply, and enough of it?"""
+        return self._powered and self.plant.supply_v >= self.profile.plant.supply.reset_v
 
     def fault_s(self) -> bool:
         """A fault was detected."""
@@ -359,6 +429,8 @@ class Module:
 
     def low_pwr_s(self) -> bool:
         """LowPwrS = LowPwrRequestSW or (LowPwrAllowRequestHW and LowPwrRequestHW) (MSM-02)."""
+        if self.faults.low_power.rules:
+            return True
         return bool(self._request_sw.get()) or (bool(self._allow_hw.get()) and self._lp_mode)
 
     def module_deactivated_t(self) -> bool:
@@ -384,12 +456,12 @@ class Module:
             self.started_ns = self.clock.now_ns
         if state is MsmState.LOW_PWR:
             self._managed = True
-        if self._powered:
-            self.plant.set_power(_POWER[state])
+            self.flags.begin()
+        self.plant.set_power(_POWER[state] if self._supplied() else PowerMode.OFF)
         self._state.set(FLAT_STATE if self.profile.flat and self._managed else state.code)
         self._stale = True
-        if state in _FLAGGED and not self.profile.flat:  # a flat module's state never changes (MSM-10)
-            self.flags.latch(self._changed_flag)
+        if state in _FLAGGED and not self.profile.flat and not self._hides_change():
+            self.flags.latch(self._changed_flag)  # a flat module's state never changes (MSM-10)
 
     # -- settling ------------------------------------------------------------------------------------
 
@@ -425,6 +497,8 @@ class Module:
                 self._set_activity()
                 self.monitors.changed()
                 self.protection.check()
+                for each in self._trips.values():
+                    each.check()
             if self.vdm is not None:
                 self.vdm.settled(stale)
             for bank in self.banks:

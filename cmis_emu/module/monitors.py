@@ -17,7 +17,9 @@ from functools import partial
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.monitor_faults import Misread, Misreadings, MonitorFaults
 from cmis_emu.module.profile import Profile
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.states import OPERATING, MsmState
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant
@@ -59,6 +61,16 @@ class _Channel:
     allowed: Callable[[int], tuple[bool, bool]]  # lane -> may high flags set, may low flags set (FLG-09)
     limits: tuple[float, ...] = ()
     look_ns: int = NEVER  # the first sample that can cross a threshold
+    misreads: tuple[Misread, ...] = ()  # armed faults
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Name and lane."""
+        return self.value.field.name, self.plant_lane
+
+    def of_code(self, code: int) -> float:
+        """The value that a raw code stands for."""
+        return _signed(code, self.signed) * self.lsb
 
     def load_limits(self) -> None:
         """Read the thresholds of page 02h, in the unit of the plant."""
@@ -97,7 +109,10 @@ class Monitors:
         plant: ModulePlant,
         banks: list[LaneBank],
         msm_state: Callable[[], MsmState],
+        faults: MonitorFaults,
     ) -> None:
+        self._faults = faults
+        self._misreadings = Misreadings(plant.seed)
         self._clock = clock
         self._flags = flags
         self._plant = plant
@@ -168,16 +183,33 @@ class Monitors:
             self._writers.append(partial(self._write_lanes, cell, group))
 
     def _write_module(self, channel: _Channel, sample: int, at: int) -> None:
-        value = self._plant.sample(channel.quantity, channel.plant_lane, sample, at)
+        value = self._reading(channel, sample, at)
         form = ">h" if channel.signed else ">H"
         struct.pack_into(form, channel.value.data, channel.value.slots[0][0], channel.code(value))
 
     def _write_lanes(self, cell: Cell, group: list[_Channel], sample: int, at: int) -> None:
         codes = [0] * len(cell.slots)  # APP-08: lanes that do not exist read 0
         for channel in group:
-            value = self._plant.sample(channel.quantity, channel.plant_lane, sample, at)
+            value = self._reading(channel, sample, at)
             codes[channel.lane - 1] = channel.code(value)
         struct.pack_into(f">{len(codes)}H", cell.data, cell.slots[0][0], *codes)
+
+    def _reading(self, channel: _Channel, sample: int, at: int, *, judged: bool = False) -> float:
+        """What is reported of a sample; `judged`: for the flags."""
+        value = self._plant.sample(channel.quantity, channel.plant_lane, sample, at)
+        if not channel.misreads:
+            return value
+        read = self._misreadings.read
+        return read(channel.misreads, channel.key, sample, at, value, channel.of_code, judged=judged)
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if isinstance(rule, Misread):
+            (self._misreadings.arm(rule, self._clock.now_ns) if armed else self._misreadings.clear(rule))
+            for channel in self._channels:
+                channel.misreads = self._faults.about(*channel.key)
+            self.due_ns = 0
+            self.evaluate()
 
     # -- conformance (FLG-09, FLG-10) --------------------------------------------------------------
 
@@ -253,18 +285,21 @@ class Monitors:
         index, at = self._sample_at(now)
         for channel in channels:
             channel.look_ns = NEVER
+            if channel.misreads:  # each sample is asked for, so that faults do not depend on who polls
+                channel.look_ns = (index + 1) * self._period_ns
+                self._reading(channel, index, at)
             if not channel.limits:
                 continue
             high_ok, low_ok = channel.allowed(channel.lane)
             conditions = (False,) * 4
             if high_ok or low_ok:
-                value = self._plant.sample(channel.quantity, channel.plant_lane, index, at)
+                value = self._reading(channel, index, at, judged=True)
                 conditions = _compare(channel, value, high_ok, low_ok)
                 look = self._next_look(channel, at)
                 if look < NEVER:
                     # Looks happen on the sample grid only: between samples nothing new can be seen.
                     sample = max((look + self._period_ns - 1) // self._period_ns, index + 1)
-                    channel.look_ns = sample * self._period_ns
+                    channel.look_ns = min(channel.look_ns, sample * self._period_ns)
             bit, held = 1 << (channel.lane - 1), channel.alarms.held
             for kind, holds in enumerate(conditions):
                 held[kind] = held[kind] | bit if holds else held[kind] & ~bit

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transitions import Machine
 
 from cmis_emu.clock import Clock, Event
-from cmis_emu.module.states import MSM_TRANSITIONS, MsmState
+from cmis_emu.module.machine_faults import MachineFaults, Stay, Staying
+from cmis_emu.module.states import MSM_TRANSITIONS, MsmState, destination
 
 
 class ModuleFrame(Protocol):
     """What the machine asks and tells."""
 
     clock: Clock
+
+    @property
+    def machines(self) -> MachineFaults: ...
 
     def reset_s(self) -> bool: ...
     def fault_s(self) -> bool: ...
@@ -30,10 +34,10 @@ class ModuleFrame(Protocol):
     def settle(self, first: Callable[[], object] | None = None) -> None: ...
 
 
-class ModuleStateMachine:
+class ModuleStateMachine(Staying):
     """One module's MSM. `settle` moves it as far as its conditions allow at this instant."""
 
-    __slots__ = ("__dict__", "_frame", "_timer", "state")  # __dict__: transitions binds triggers per model
+    __slots__ = ("__dict__", "_frame", "state")  # __dict__: transitions binds triggers per model
 
     if TYPE_CHECKING:  # added by the machine
 
@@ -43,6 +47,8 @@ class ModuleStateMachine:
     def __init__(self, frame: ModuleFrame) -> None:
         self._frame = frame
         self._timer: Event | None = None
+        self._stay: Stay | None = None
+        self._since_ns = 0
         self.state = MsmState.RESET
         _bind(self, MsmState.RESET)
 
@@ -53,6 +59,7 @@ class ModuleStateMachine:
         _bind(twin, self.state)
         twin._frame = deepcopy(self._frame, memo)
         twin._timer = deepcopy(self._timer, memo)
+        twin._stay, twin._since_ns = deepcopy(self._stay, memo), self._since_ns
         return twin
 
     def close(self) -> None:
@@ -84,6 +91,8 @@ class ModuleStateMachine:
         moved = False
         while True:
             before = self.state
+            if self._stay is not None and self._blocked():
+                return moved
             self.evaluate()
             if self.state is before:
                 return moved
@@ -93,20 +102,43 @@ class ModuleStateMachine:
         """Called by the table after each transition."""
         self._cancel()
         self._frame.msm_entered(self.state)
-        if self.state in _TIMED:
-            duration = self._frame.msm_duration_ns(self.state)
-            self._timer = self._frame.clock.after(duration, self._expired)
-        elif self.state is MsmState.RESETTING:
+        self._begin()
+        if self.state is MsmState.RESETTING:
             self.finished()
 
-    def _expired(self) -> None:
-        self._timer = None
+    # -- how long it stays ---------------------------------------------------------------------
+
+    def _clock(self) -> Clock:
+        return self._frame.clock
+
+    def _machines(self) -> MachineFaults:
+        return self._frame.machines
+
+    def _title(self) -> str:
+        return self.state.value
+
+    def _lanes(self) -> frozenset[int]:
+        return frozenset()
+
+    def _natural_ns(self) -> int | None:
+        return self._frame.msm_duration_ns(self.state) if self.state in _TIMED else None
+
+    def _next(self) -> str | None:
+        found: MsmState | None = destination(self, MSM_TRANSITIONS)
+        return None if found is None else found.value
+
+    def _asks(self) -> bool:
+        low = self.low_pwr_s()
+        return not low if self.state is MsmState.PWR_DN else low
+
+    def _exempt(self) -> bool:
+        return self.reset_s() or self.fault_s()
+
+    def _ends(self) -> None:
         self._frame.settle(self.finished)
 
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _settles(self) -> None:
+        self._frame.settle()
 
 
 _TIMED = frozenset({MsmState.MGMT_INIT, MsmState.PWR_UP, MsmState.PWR_DN})

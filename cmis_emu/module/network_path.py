@@ -17,6 +17,7 @@ from cmis_emu.layouts.application import lanes_of, mask_of
 from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.flags import Flags
+from cmis_emu.module.machine_faults import MachineFaults
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.states import STEADY, ConfigStatus, DpState, transient_name
 from cmis_emu.registers.memory import Cell, Memory, Write
@@ -29,6 +30,9 @@ class NetworkFrame(Protocol):
 
     clock: Clock
     paths: list[DataPath]
+
+    @property
+    def machines(self) -> MachineFaults: ...
 
     def held_low(self) -> bool: ...
     def output_held(self, media_lanes: Sequence[int]) -> bool: ...
@@ -62,6 +66,8 @@ class NetworkPaths:
 
     def __init__(self, memory: Memory, profile: Profile, frame: NetworkFrame, flags: Flags, bank: int) -> None:
         self.clock = frame.clock
+        self.bank = bank
+        self.path_kind = "NP"
         self.paths: list[DataPath] = []
         self._profile = profile
         self._frame = frame
@@ -223,6 +229,11 @@ class NetworkPaths:
         self._show()
 
     # -- the frame of its state machines -------------------------------------------------------------
+
+    @property
+    def machines(self) -> MachineFaults:
+        """The seam of the module's state machines."""
+        return self._frame.machines
 
     def deinit_s(self, path: DataPath) -> bool:
         """NPDeinitS: as DPDeinitS, with NPDeinitLane."""

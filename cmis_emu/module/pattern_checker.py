@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cmis_emu.clock import NS_PER_S, Clock, Event
 from cmis_emu.module.bench import Bench
+from cmis_emu.module.diagnostic_faults import Trouble
 from cmis_emu.module.sides import Side
 from cmis_emu.physics.counting import poisson_count
 from cmis_emu.physics.light import Stream
@@ -54,6 +55,7 @@ class PatternChecker:
         "_channel",
         "_clock",
         "_expected",
+        "_in_trouble",
         "_lock_ns",
         "_lost",
         "_running",
@@ -79,7 +81,9 @@ class PatternChecker:
         lock_ns: int,
         seed: int,
         changed: Callable[[], None],
+        in_trouble: Callable[[Trouble], bool],
     ) -> None:
+        self._in_trouble = in_trouble
         self.side = side
         self.lane = lane
         self.locked = False
@@ -112,7 +116,8 @@ class PatternChecker:
         if wanted != self._wanted:
             self._drop()
         self._wanted = wanted
-        if wanted is None or self._bench.heard(self.side, self.lane) != wanted:
+        deaf = wanted is None or self._in_trouble(Trouble.NO_LOCK)
+        if deaf or self._bench.heard(self.side, self.lane) != wanted:
             self._drop()
         elif self._window is None:
             self._window_from = self._clock.now_ns, self._integral()
@@ -152,11 +157,13 @@ class PatternChecker:
     def start(self, channel: int, *, again: bool = False) -> None:
         """A new measurement, with a source of chance of its own. `again`: the next gate of a series."""
         self._channel = channel
-        self._expected = self._bits = 0.0
+        kept = self._in_trouble(Trouble.KEEPS)
+        if not kept:
+            self._expected = self._bits = 0.0
         self._lost = False
         self._since = None
         self._running = True
-        if not again:
+        if not again and not kept:
             self.shown = self.latched = NOTHING
         self._open()
 
@@ -176,12 +183,18 @@ class PatternChecker:
 
     def stop(self) -> None:
         """Switched off: nothing to show but the last gate (DIAG-14)."""
+        if self._in_trouble(Trouble.KEEPS):
+            self._close()
         self._running = False
         self._since = None
         self.shown = NOTHING
 
     def clear(self) -> None:
         """Forget all error information (DIAG-10)."""
+        if self._in_trouble(Trouble.KEEPS):
+            self._close()
+            self._running = False
+            return
         self.stop()
         self.latched = NOTHING
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from cmis_emu.module.bench import USER_PATTERN, pattern_stream
+from cmis_emu.module.diagnostic_faults import DiagnosticFaults
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.sides import Side
 from cmis_emu.physics.light import Stream
@@ -50,8 +51,16 @@ class PatternControls:
     """One engine on the lanes that exist, 1-based within the bank."""
 
     def __init__(
-        self, memory: Memory, profile: Profile, side: Side, engine: Engine, bank: int, lanes: Sequence[int]
+        self,
+        memory: Memory,
+        profile: Profile,
+        side: Side,
+        engine: Engine,
+        bank: int,
+        lanes: Sequence[int],
+        faults: DiagnosticFaults,
     ) -> None:
+        self._faults = faults
         self.side = side
         self.lanes = tuple(lanes)
         self._engine = engine
@@ -81,6 +90,8 @@ class PatternControls:
         """The pattern that a lane is set to; None where the module cannot make it there (DIAG-07)."""
         code = self._of("pattern", lane if self._lane_pattern else 1)
         if not self._patterns >> code & 1 or self._of("moved", lane):
+            return None
+        if self._faults.rules and self._faults.refuses(self.side, self._engine.value, code):
             return None
         index, size, *_ = self._user.slots[0]
         return pattern_stream(

@@ -1,4 +1,4 @@
-"""Overheat protection: the module shuts itself off when its case is too hot.
+"""What a module does of itself when its case gets too hot: overheat protection, and faults that wait for warmth.
 
 The shutdown temperature is the optics model's (section 2); the state that follows is ModuleFault with the
 temperature cause. The time of the crossing is predicted from the plant, so nothing polls.
@@ -15,13 +15,31 @@ from cmis_emu.physics.plant import ModulePlant
 OVERHEAT_CAUSE = 6  # ModuleFaultCause: temperature related fault
 
 
-class OverheatProtection:
-    """Calls `tripped` once the case temperature reaches the shutdown limit."""
+REARM_K = 1.0
+"""A trip that a fault armed strikes anew when the case has been so much cooler in between."""
 
-    def __init__(self, clock: Clock, plant: ModulePlant, tripped: Callable[[], None]) -> None:
+
+class OverheatProtection:
+    """Calls `tripped` once the case temperature reaches the shutdown limit, or `limit_c`.
+
+    once: not again before the case has cooled down.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        plant: ModulePlant,
+        tripped: Callable[[], None],
+        *,
+        limit_c: float | None = None,
+        once: bool = False,
+    ) -> None:
         self._clock = clock
         self._plant = plant
         self._tripped = tripped
+        self._limit_c = plant.parameters.thermal.shutdown_c if limit_c is None else limit_c
+        self._once = once
+        self._hot = False
         self._event: Event | None = None
 
     def check(self) -> None:
@@ -29,8 +47,14 @@ class OverheatProtection:
         self.close()
         now = self._clock.now_ns
         trend = self._plant.trend(Quantity.CASE_TEMPERATURE, 0, now)
-        margin = self._plant.parameters.thermal.shutdown_c - trend.value
-        if margin <= 0:
+        margin = self._limit_c - trend.value
+        if self._hot:
+            self._hot = margin < REARM_K
+            if self._hot and trend.remaining >= REARM_K - margin and trend.rate > 0:
+                look = max(NS_PER_MS, int((REARM_K - margin) / trend.rate * NS_PER_S))
+                self._event = self._clock.after(look, self.check)
+        elif margin <= 0:
+            self._hot = self._once
             # An event of its own: whoever asks is in the middle of settling, and a fault moves the states.
             self._event = self._clock.after(0, self._tripped)
         elif trend.remaining >= margin and trend.rate > 0:

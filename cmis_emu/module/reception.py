@@ -64,7 +64,7 @@ class MediaReception:
         return float(sew_max(bers, self.frames_per_s(path) * self.interval_s, self._bursts(path)))
 
     def _bursts(self, path: PathLanes) -> Bursts:
-        return bursts_of(path, self.plant.parameters.receiver)
+        return bursts_of(path, self.plant.parameters.receiver, self.plant.burst_continuation)
 
     def frames_per_s(self, path: PathLanes) -> float:
         """Codewords each second."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, NS_PER_US, Clock, Event
+from cmis_emu.module.link_faults import LinkFaults, Penalty
+from cmis_emu.module.seam import Rule
 from cmis_emu.physics.acquisition import AcquisitionParameters, esnr_at, time_to_reach
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant
@@ -35,6 +37,8 @@ class _Lane:
     trained: bool = False  # it has had lock since power-up
     locked: bool = False
     found_ns: int = NEVER  # when its first adaptation since its circuits are at work is as good as over
+    worked: bool = False  # its circuits were at work when last looked at
+    penalty: Penalty | None = None  # of a fault, on the adaptation under way or over
 
 
 class Recovery:
@@ -48,9 +52,11 @@ class Recovery:
         media_lanes: tuple[int, ...],
         on_average: bool,
         changed: Callable[[], None],
+        faults: LinkFaults | None = None,
     ) -> None:
         """first: lanes of the plant before this bank's. on_average: LOS looks at the power, not the modulation."""
         self.los = 0
+        self._faults = faults or LinkFaults()
         self._plant = plant
         self._clock = clock
         self._first = first
@@ -109,6 +115,7 @@ class Recovery:
             signal = ready and modulated and not self.los >> (number - 1) & 1
             at_work = bool(powered >> (number - 1) & 1)
             soonest = min(soonest, self._update_lock(number, lane, signal and at_work, now))
+            lane.worked = at_work
             if not ready:
                 lane.trained = False
             if not at_work:
@@ -176,7 +183,12 @@ class Recovery:
         if lane.since_ns is None:
             lane.since_ns = now
             lane.tau_s = law.tau_s * (1.0 if lane.trained else law.first_factor)
+            if self._faults.rules or lane.penalty is not None:
+                lane.penalty = self._faults.penalty(self._first + number, lane.worked)
         final = self._plant.esnr(self._first + number, now)
+        if lane.penalty is not None:
+            worse = lane.penalty.worsen(Decision(final.value, ber_of_esnr(final.value)))
+            final = final._replace(value=worse.esnr_db)
         reached = esnr_at((now - lane.since_ns) / NS_PER_S, final.value, law.start_db, lane.tau_s)
         if lane.locked and reached < law.unlock_db:
             lane.locked = False
@@ -229,6 +241,8 @@ class Recovery:
         """What an adaptation on its way to `settled` has reached."""
         if lane.since_ns is None:
             return DARK
+        if lane.penalty is not None:
+            settled = lane.penalty.worsen(settled)
         elapsed_s = (at_ns - lane.since_ns) / NS_PER_S
         if elapsed_s > ENDLESS * lane.tau_s:
             return settled
@@ -263,4 +277,16 @@ class Recovery:
             kept = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
             self._kept_bounds[key] = kept
         worst, best = kept
-        return self._adapted(lane, worst, at_ns), best
+        return self._adapted(lane, worst, at_ns), best if lane.penalty is None else lane.penalty.worsen(best)
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    def penalised(self, rule: Rule) -> bool:
+        """Does a receiver suffer from this fault?"""
+        return any(lane.penalty is rule for lane in self._lanes.values())
+
+    def relieve(self, rule: Rule) -> None:
+        """The fault was cleared."""
+        for lane in self._lanes.values():
+            if lane.penalty is rule:
+                lane.penalty = None

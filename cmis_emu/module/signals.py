@@ -17,10 +17,12 @@ from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import HostSignal, InputEqualiser
 from cmis_emu.module.flags import Flags
+from cmis_emu.module.link_faults import EarlySignal, LinkFaults, NeedsToggle
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.recovery import Recovery
 from cmis_emu.module.routing import Routes
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.module.states import OPERATING, DpState
 from cmis_emu.physics.light import NOISE, TRAFFIC, Payload
@@ -59,6 +61,9 @@ class SignalFrame(Protocol):
     def disabled_tx(self) -> int: ...
 
     network: NetworkPaths | None
+
+    @property
+    def linking(self) -> LinkFaults: ...
 
     def carriers(self) -> list[DataPath]: ...
     def carrier_of_host(self, lane: int) -> DataPath | None: ...
@@ -130,7 +135,12 @@ class LaneSignals:
             frame.media_lanes,
             bool(profile.registers.get("RxLOSType", 0)),
             frame.settle,
+            frame.linking,
         )
+        self._waiting = 0  # by a fault: lasers that stay dark until the host toggles them
+        self._toggled = 0  # lasers that the host disabled since they were last on
+        self._worked = 0  # host lanes whose circuits were at work when last looked at
+        self._too_late = 0  # by a fault: host lanes that find no lock until their circuits start anew
         self._tx = {lane: _Lock() for lane in LANES}
         self.routes = Routes(frame, equaliser, self.recovery, plant, self._host_locked)
 
@@ -142,6 +152,7 @@ class LaneSignals:
             timer.cancel()
         self._settle_timers.clear()
         self._settled_tx = self._squelched = self._rx_status = 0
+        self._waiting = self._toggled = self._worked = self._too_late = 0
         self.recovery.reset()
         for lock in self._tx.values():
             lock.drop()
@@ -286,6 +297,8 @@ class LaneSignals:
         if not self._squelch_is_oma():
             off |= squelched
         wanted = media_ok & ~off
+        if self._frame.linking.rules or self._waiting:
+            wanted &= ~self._stay_dark(wanted)
         self._squelched = squelched & wanted
         for lane in self._frame.media_lanes:
             bit = 1 << (lane - 1)
@@ -295,6 +308,29 @@ class LaneSignals:
         status = self._cells["OutputStatusTx"]
         if status.implemented:
             status.set_bits(self._emitting & self._settled_tx & ~self._squelched)
+
+    def _stay_dark(self, wanted: int) -> int:
+        """Lasers (mask) that a fault keeps from coming on until the host disables and enables them."""
+        disabled = self._frame.disabled_tx()
+        self._toggled |= disabled
+        self._waiting &= ~disabled
+        for lane in self._frame.media_lanes:
+            bit = 1 << (lane - 1)
+            if wanted & ~self._emitting & ~self._waiting & ~self._toggled & bit:
+                self._waiting |= bit * self._frame.linking.stays_dark(self._first + lane)
+        self._toggled &= ~wanted
+        return self._waiting
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if not armed and self.recovery.penalised(rule):
+            self._plant.errors_change()
+            self.recovery.relieve(rule)
+            self._plant.errors_changed()
+        if not armed and isinstance(rule, NeedsToggle):
+            self._waiting = 0
+        if not armed and isinstance(rule, EarlySignal):
+            self._too_late = 0
 
     def _switch(self, lane: int, on: bool) -> None:
         """The laser of a lane on or off; its output counts as valid when it has settled."""
@@ -371,11 +407,22 @@ class LaneSignals:
         """Clock recovery runs where circuits are powered and a signal is there; returns who has no lock."""
         unlocked = 0
         acquisition_ms = self._profile.behaviour.tx_acquisition_ms
+        if self._frame.linking.rules or self._too_late:
+            self._look_for_late_signals(powered)
+        self._worked = powered
         for lane, lock in self._tx.items():
-            powered_here = powered >> (lane - 1) & 1
-            self._drive(lock, bool(powered_here) and self._equaliser.usable(lane), acquisition_ms)
+            able = powered & ~self._too_late
+            self._drive(lock, bool(able >> (lane - 1) & 1) and self._equaliser.usable(lane), acquisition_ms)
             unlocked |= (not lock.locked) << (lane - 1)
         return unlocked
+
+    def _look_for_late_signals(self, powered: int) -> None:
+        """Host lanes that come to work without a signal, where a fault makes them need it then."""
+        self._too_late &= powered
+        for lane in LANES:
+            bit = 1 << (lane - 1)
+            if powered & ~self._worked & bit and not self._equaliser.usable(lane):
+                self._too_late |= bit * self._frame.linking.too_late(self._first + lane)
 
     def _drive(self, lock: _Lock, signal: bool, acquisition_ms: float) -> None:
         if not signal:

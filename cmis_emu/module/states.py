@@ -153,3 +153,15 @@ class ConfigStatus(IntEnum):
     LANES_IN_USE = 6
     PARTIAL_DATA_PATH = 7
     IN_PROGRESS = 12
+
+
+def destination(machine: Any, table: list[dict[str, Any]]) -> Any:
+    """Where the conditions of a table lead a machine now, or None: the first row that applies."""
+    for row in table:
+        sources = row["source"] if isinstance(row["source"], list) else [row["source"]]
+        if row["trigger"] != "evaluate" or machine.state not in sources:
+            continue
+        wanted, unwanted = row.get("conditions"), row.get("unless")
+        if (wanted is None or getattr(machine, wanted)()) and (unwanted is None or not getattr(machine, unwanted)()):
+            return row["dest"]
+    return None

@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
+from cmis_emu.module.monitor_faults import Misread, Misreadings, MonitorFaults
 from cmis_emu.module.profile import Profile
 from cmis_emu.module.reception import MediaReception
+from cmis_emu.module.seam import Rule
 from cmis_emu.module.sides import Side
-from cmis_emu.module.vdm_channels import Channel, GroupPage, bind, key_of
+from cmis_emu.module.vdm_channels import Channel, GroupPage, Reports, bind, key_of
+from cmis_emu.module.vdm_faults import BadFreeze, Freezes, Hole, VdmFaults
 from cmis_emu.module.vdm_flags import VdmFlags
 from cmis_emu.module.vdm_gauges import gauge_of
 from cmis_emu.module.vdm_plan import VdmPlan
@@ -63,8 +66,16 @@ class Vdm:
         flags: Flags,
         plant: ModulePlant,
         banks: Sequence[LaneBank],
+        faults: VdmFaults | None = None,
+        misreads: MonitorFaults | None = None,
     ) -> None:
         self._clock = clock
+        self._faults = faults or VdmFaults()
+        self._misreads = misreads or MonitorFaults()
+        self._misreadings = Misreadings(plant.seed)
+        self._stopped = False  # by a fault: nothing is reported any more
+        self._unheard: bool | None = None  # by a fault: the request that has no effect
+        self._stuck: Event | None = None  # by a fault: a done bit that goes away late
         self._plan = plan
         self._grid = Grid(plan.fine_interval_ns, round(profile.behaviour.monitor_period_ms * NS_PER_MS))
         self._since_ns = 0  # inputs are as they are since then
@@ -74,15 +85,19 @@ class Vdm:
         self._asked = False  # a host wrote a request that has not been confirmed
         self._watches = [BankWatch(bank) for bank in banks]
         self._channels: list[Channel] = []
+        self._of_bank: list[list[Channel]] = []
         self._lives: list[_Live] = []
         numbers = range(len(banks))
+        self._reports = [Reports(self._misreadings, 8 * bank.bank, self._grid.fine_ns) for bank in banks]
         self._requests = [memory.cell("FreezeRequest", bank) for bank in numbers]
         self._savings = [memory.cell("PowerSavingMode", bank) for bank in numbers]
         self._freeze_done = [memory.cell("FreezeDone", bank) for bank in numbers]
         self._unfreeze_done = [memory.cell("UnfreezeDone", bank) for bank in numbers]
         bound = [self._bind(memory, bank, watch, plant) for bank, watch in zip(banks, self._watches, strict=True)]
         cells = [memory.cell("VDMFlags", bank) for bank in numbers]
-        self._alarms = VdmFlags(clock, flags, self._grid, list(zip(cells, bound, strict=True)), self.held_at)
+        self._alarms = VdmFlags(
+            clock, flags, self._grid, list(zip(cells, bound, strict=True)), self.held_at, self._reports
+        )
         for request in self._requests:
             request.page.hooks[request.slots[0][0]] = self._written
 
@@ -94,20 +109,21 @@ class Vdm:
         }
         keys = dict.fromkeys(key_of(each) for group in self._plan.groups for each in group.instances)
         gauges = {key: gauge_of(*key, watch, plant, 8 * bank.bank, receptions) for key in keys}
-        channels, pages = bind(memory, bank.bank, self._plan, gauges, self._grid)
+        channels, pages = bind(memory, bank.bank, self._plan, gauges, self._grid, self._reports[bank.bank])
         for number, page in enumerate(pages):
             live = _Live(self, page)
             memory.page(memory.regmap.family("VDMSample")[number].page, bank.bank).live = live
             self._lives.append(live)
         self._channels.extend(channels)
+        self._of_bank.append(channels)
         return channels
 
     # -- samples -----------------------------------------------------------------------------------
 
     @property
     def holding(self) -> bool:
-        """Values stay as they are: frozen, or saving power."""
-        return self._frozen or self._saving
+        """Values stay as they are: frozen, or saving power, or out of order."""
+        return self._frozen or self._saving or self._stopped
 
     def held_at(self, now_ns: int) -> tuple[int, int]:
         """Number and instant of the sample that is held at `now_ns`."""
@@ -164,10 +180,16 @@ class Vdm:
                 for cell in requests:
                     cell.set(value)
         self._asked = True
+        self._unheard = None
+        if self._faults.rules and self._faults.freezing(Freezes.STOPS, bool(self._requests[0].get())):
+            self._hold()
+            self._stopped = True
         self._follow()
 
     def _follow(self) -> None:
         """Bring the module to what the controls ask for."""
+        if self._stopped:
+            return
         saving = self._savings[0].implemented and bool(self._savings[0].get())
         if saving != self._saving:
             self._hold()
@@ -178,8 +200,10 @@ class Vdm:
         if self._event is not None and wanted != self._target:
             self._cancel()  # taken back before it was done
         if self._event is None and (wanted != self._frozen or (not confirmed[0].get() and self._asked)):
-            self._target = wanted
-            self._event = self._clock.after(self._plan.freeze_ns, self._done)
+            delay_ns = self._delay_ns(wanted) if self._faults.rules else self._plan.freeze_ns
+            if delay_ns is not None:
+                self._target = wanted
+                self._event = self._clock.after(delay_ns, self._done)
 
     def _done(self) -> None:
         self._event = None
@@ -188,10 +212,60 @@ class Vdm:
             self._hold()
             self._frozen = self._target
             self._resume()
-        for cell in self._freeze_done:
-            cell.set(int(self._frozen))
-        for cell in self._unfreeze_done:
-            cell.set(int(not self._frozen))
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        for cell in self._freeze_done if self._frozen else self._unfreeze_done:
+            cell.set(1)
+        stuck = self._faults.freezing(Freezes.STICKS, self._frozen) if self._faults.rules else None
+        if stuck is None:
+            self._clear_other()
+        else:
+            due_ns = NEVER if stuck.time_ns is None else self._clock.now_ns + stuck.time_ns
+            self._stuck = self._clock.at(due_ns, self._clear_other)
+
+    def _clear_other(self) -> None:
+        """The done bit of the request before goes away."""
+        self._stuck = None
+        for cell in self._unfreeze_done if self._frozen else self._freeze_done:
+            cell.set(0)
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    def _delay_ns(self, wanted: bool) -> int | None:
+        """How long a request takes; None for one that has no effect."""
+        if self._unheard is wanted:
+            return None
+        if self._faults.freezing(Freezes.NEVER, wanted) is not None:
+            self._unheard = wanted
+            return None
+        late = self._faults.freezing(Freezes.LATE, wanted)
+        return self._plan.freeze_ns if late is None else late.time_ns
+
+    def refault(self, rule: Rule, armed: bool) -> None:
+        """A fault was armed or cleared."""
+        if isinstance(rule, Misread):
+            (self._misreadings.arm(rule, self._clock.now_ns) if armed else self._misreadings.clear(rule))
+        if isinstance(rule, (Misread, Hole)):
+            for channels, reports in zip(self._of_bank, self._reports, strict=True):
+                for shown in (each for channel in channels for each in channel.shown):
+                    shown.misreads = self._misreads.about(shown.observable.name, reports.lane(shown))
+                    shown.gone = self._faults.gone(shown.instance)
+            if not self.holding:
+                self._refresh_all()
+        if isinstance(rule, BadFreeze) and not armed:
+            self._recover(rule)
+
+    def _recover(self, rule: BadFreeze) -> None:
+        """Freezing works again: what was asked for meanwhile is done."""
+        if rule.how is Freezes.STICKS and self._stuck is not None:
+            self._stuck.cancel()
+            self._clear_other()
+        self._unheard = None
+        if self._stopped:
+            self._stopped = False
+            self._resume()
+        self._follow()
 
     def _hold(self) -> None:
         """Bring every page to this instant, before it is held."""
@@ -215,7 +289,8 @@ class Vdm:
     def reset(self) -> None:
         """Registers are at their defaults: nothing is frozen, nothing was measured (RST-05)."""
         self.close()
-        self._frozen = self._saving = self._asked = False
+        self._frozen = self._saving = self._asked = self._stopped = False
+        self._unheard = None
         for watch in self._watches:
             watch.inputs = BankInputs()
         self._since_ns = self._clock.now_ns
@@ -228,6 +303,9 @@ class Vdm:
     def close(self) -> None:
         """Unplugged: no timer stays."""
         self._cancel()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
         self._alarms.cancel()
 
     def _cancel(self) -> None:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cmis_emu.module.monitor_faults import Misread, Misreadings
 from cmis_emu.module.sides import Side
 from cmis_emu.module.vdm_observables import Measure, Observable, Scope, Statistic
 from cmis_emu.module.vdm_plan import INSTANCES, LIMITS, Instance, VdmPlan
@@ -27,6 +28,8 @@ class Shown:
     thresholds: tuple[tuple[Cell, int], ...]  # in the order of LIMITS, with the number of the set
     limits: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     passable: tuple[float, ...] = ()  # the limits that a value can be beyond at all
+    misreads: tuple[Misread, ...] = ()  # armed faults
+    gone: bool = False  # a fault took the instance away
 
     @property
     def observable(self) -> Observable:
@@ -103,25 +106,53 @@ class Channel:
             self.accumulator.open(now_ns)
 
 
+class Reports:
+    """What instances report of their readings, with the faults that are armed."""
+
+    __slots__ = ("_fine_ns", "_first", "misreadings")
+
+    def __init__(self, misreadings: Misreadings, first: int, fine_ns: int) -> None:
+        self.misreadings = misreadings
+        self._first = first  # lanes in the banks before
+        self._fine_ns = fine_ns
+
+    def lane(self, shown: Shown) -> int:
+        """The lane of the module that an instance is of; 0 for the module itself."""
+        return self._first + shown.instance.resource if shown.instance.resource else 0
+
+    def value(self, shown: Shown, reading: Reading, at_ns: int, *, judged: bool = False) -> float:
+        """What it reports; `judged`: for the flags."""
+        value = shown.value(reading)
+        if not shown.misreads:
+            return value
+        key = shown.observable.name, self.lane(shown)
+        decode = shown.observable.decode
+        read = self.misreadings.read
+        return read(shown.misreads, key, at_ns // self._fine_ns, at_ns, value, decode, judged=judged)
+
+
 class GroupPage:
     """The values of one group in one bank (VDM-03)."""
 
-    __slots__ = ("_cell", "_places")
+    __slots__ = ("_cell", "_places", "_reports")
 
-    def __init__(self, cell: Cell, places: list[tuple[int, Channel, Shown]]) -> None:
+    def __init__(self, cell: Cell, places: list[tuple[int, Channel, Shown]], reports: Reports) -> None:
         self._cell = cell
+        self._reports = reports
         self._places = places  # (element from 0, its channel, its instance)
 
     def write(self, sample: int, at_ns: int) -> None:
         """All 64 values as of one sample; unused instances read 0."""
         codes = [0] * INSTANCES
         for place, channel, shown in self._places:
-            codes[place] = shown.observable.encode(shown.value(channel.reading(sample, at_ns)))
+            if not shown.gone:
+                value = self._reports.value(shown, channel.reading(sample, at_ns), at_ns)
+                codes[place] = shown.observable.encode(value)
         struct.pack_into(f">{INSTANCES}H", self._cell.data, self._cell.slots[0][0], *codes)
 
 
 def bind(
-    memory: Memory, bank: int, plan: VdmPlan, gauges: Mapping[Key, Gauge | None], grid: Grid
+    memory: Memory, bank: int, plan: VdmPlan, gauges: Mapping[Key, Gauge | None], grid: Grid, reports: Reports
 ) -> tuple[list[Channel], list[GroupPage]]:
     """Channels of a bank, and its pages 24h to 27h as far as there are groups."""
     channels: dict[Key, Channel] = {}
@@ -143,7 +174,7 @@ def bind(
             cells = tuple((cells[index], instance.threshold_set + 1) for cells in sets)
             channel.shown.append(Shown(instance, cells))
             places.append((instance.number - 1 - index * INSTANCES, channel, channel.shown[-1]))
-        pages.append(GroupPage(Cell(samples[index], memory.page(samples[index].page, bank)), places))
+        pages.append(GroupPage(Cell(samples[index], memory.page(samples[index].page, bank)), places, reports))
     return list(channels.values()), pages
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from cmis_emu.clock import NEVER, NS_PER_S, Clock, Event
 from cmis_emu.module.flags import Flags
-from cmis_emu.module.vdm_channels import Channel, Shown
+from cmis_emu.module.vdm_channels import Channel, Reports, Shown
 from cmis_emu.module.vdm_observables import Statistic
 from cmis_emu.module.vdm_statistics import Grid, Reading
 from cmis_emu.registers.memory import Cell
@@ -30,7 +30,9 @@ class VdmFlags:
         grid: Grid,
         banks: Sequence[tuple[Cell, Sequence[Channel]]],
         held_at: Callable[[int], tuple[int, int]],
+        reports: Sequence[Reports],
     ) -> None:
+        self._reports = reports  # of each bank
         self._clock = clock
         self._flags = flags
         self._grid = grid
@@ -66,10 +68,10 @@ class VdmFlags:
         now = self._clock.now_ns
         sample, at = self._held_at(now)
         soonest = NEVER
-        for cell, channels in self._banks:
+        for (cell, channels), reports in zip(self._banks, self._reports, strict=True):
             for channel in channels:
                 if not due_only or channel.look_ns <= now:
-                    self._judge(cell, channel, sample, at)
+                    self._judge(cell, channel, sample, at, reports)
                 soonest = min(soonest, channel.look_ns)
         if soonest < NEVER:
             self._event = self._clock.at(soonest, self._look)
@@ -78,12 +80,15 @@ class VdmFlags:
         self._event = None
         self.judge(due_only=not self._stale)
 
-    def _judge(self, cell: Cell, channel: Channel, sample: int, at: int) -> None:
+    def _judge(self, cell: Cell, channel: Channel, sample: int, at: int, reports: Reports) -> None:
         channel.look_ns = NEVER
         active = channel.active()
         reading = channel.reading(sample, at)
         for shown in channel.shown:
-            bits = _beyond(shown, reading) if active else 0
+            misread = bool(shown.misreads) and not shown.gone
+            bits = _beyond(shown, reports.value(shown, reading, at, judged=True)) if active and not shown.gone else 0
+            if misread:  # each sample is asked for, so that faults do not depend on who polls
+                channel.look_ns = (at // self._grid.fine_ns + 1) * self._grid.fine_ns
             self._flags.level(cell, bits, shown.instance.number)
         if active:
             look = self._next(channel, reading, at)
@@ -95,7 +100,7 @@ class VdmFlags:
                     look = min(look, starts)
             if look < NEVER:
                 fine = self._grid.fine_ns
-                channel.look_ns = max(-(-look // fine), at // fine + 1) * fine
+                channel.look_ns = min(channel.look_ns, max(-(-look // fine), at // fine + 1) * fine)
 
     def _next(self, channel: Channel, reading: Reading, at: int) -> int:
         """Earliest time at which an instance can cross a threshold; NEVER when nothing can."""
@@ -123,9 +128,9 @@ class VdmFlags:
         return look
 
 
-def _beyond(shown: Shown, reading: Reading) -> int:
+def _beyond(shown: Shown, value: float) -> int:
     """The nibble of conditions of a value as its register shows it: bit 0 high alarm, then low, high, low."""
-    value = shown.observable.decode(shown.observable.encode(shown.value(reading)))
+    value = shown.observable.decode(shown.observable.encode(value))
     high_alarm, low_alarm, high, low = shown.limits
     return (value > high_alarm) | (value < low_alarm) << 1 | (value > high) << 2 | (value < low) << 3
 

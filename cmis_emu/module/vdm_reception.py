@@ -187,11 +187,11 @@ def frames_per_s(path: PathLanes, receiver: ReceiverParameters) -> float:
     return _bit_rate(path, receiver) / (SYMBOLS * SYMBOL_BITS)
 
 
-def bursts_of(path: PathLanes, receiver: ReceiverParameters) -> Bursts:
+def bursts_of(path: PathLanes, receiver: ReceiverParameters, continuation: float) -> Bursts:
     """How errors of a data path's media lanes follow each other in its codewords."""
-    if not receiver.burst_continuation:
+    if not continuation:
         return SINGLE
-    return Bursts(receiver.burst_continuation, 2 if _bit_rate(path, receiver) > NOT_INTERLEAVED_BPS else 1)
+    return Bursts(continuation, 2 if _bit_rate(path, receiver) > NOT_INTERLEAVED_BPS else 1)
 
 
 def _bit_rate(path: PathLanes, receiver: ReceiverParameters) -> float:

@@ -13,6 +13,14 @@ from cmis_emu.physics.light import LightObserver
 from cmis_emu.physics.units import db_to_ratio
 
 
+def check_disturbance(extra_db: float, reflectances_db: tuple[float, ...]) -> None:
+    """Raises InputError for what no dirt does."""
+    if extra_db < 0:
+        raise InputError(f"{extra_db} dB", "a loss of 0 dB or more", field="extra_db")
+    if any(each > 0 for each in reflectances_db):
+        raise InputError(str(reflectances_db), "reflectances of 0 dB or less", field="reflectances_db")
+
+
 class Strand:
     """A light path. Changes are told to its observers.
 
@@ -57,10 +65,7 @@ class Strand:
 
     def disturb(self, extra_db: float, reflectances_db: tuple[float, ...] = ()) -> None:
         """Dirt, a bad splice, a squeezed patch cord: this much more loss, and these reflecting places."""
-        if extra_db < 0:
-            raise InputError(f"{extra_db} dB", "a loss of 0 dB or more", field="extra_db")
-        if any(each > 0 for each in reflectances_db):
-            raise InputError(str(reflectances_db), "reflectances of 0 dB or less", field="reflectances_db")
+        check_disturbance(extra_db, reflectances_db)
         if (extra_db, reflectances_db) != (self._extra_db, self._reflectances_db):
             self._announce()
             self._extra_db, self._reflectances_db = extra_db, reflectances_db

@@ -16,6 +16,7 @@ from dataclasses import replace
 from cmis_emu.clock import Clock
 from cmis_emu.physics.climate import Climate
 from cmis_emu.physics.detection import detect, detect_bounds, detect_trend
+from cmis_emu.physics.disturbances import Disturbances
 from cmis_emu.physics.emitter import Emitter
 from cmis_emu.physics.light import NOTHING, Beam, LightObserver, LightSource, Payload, Trend
 from cmis_emu.physics.noise import MAX_SIGMA, gauss, spread
@@ -69,12 +70,15 @@ class ModulePlant:
 
     __slots__ = (
         "_asked",
+        "_blocked",
         "_climate",
         "_clock",
         "_emitters",
         "_lights",
         "_passing",
         "before_change",
+        "burst_continuation",
+        "disturbances",
         "on_change",
         "parameters",
         "passes_on",
@@ -103,20 +107,23 @@ class ModulePlant:
         self._emitters = [
             Emitter(
                 nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
-                1 + parameters.bias_spread * spread(seed, 200 + self._laser_of(lane)),
+                1 + parameters.bias_spread * spread(seed, 200 + self.laser_of(lane)),
                 parameters.tdecq_db + parameters.tdecq_spread_db * spread(seed, 300 + lane),
             )
             for lane in range(1, parameters.media_lanes + 1)
         ]
         self._lights: list[LightSource | None] = [None] * parameters.media_lanes
+        self._blocked: set[int] = set()  # lanes whose light does not reach the receiver
+        self.burst_continuation = parameters.receiver.burst_continuation
+        self.disturbances = Disturbances(self)
 
-    def _laser_of(self, lane: int) -> int:
+    def laser_of(self, lane: int) -> int:
         """The first lane that the laser of `lane` feeds."""
         return lane - (lane - 1) % self.parameters.lanes_per_laser
 
     def _sharing(self, lane: int) -> tuple[int, ...]:
         """The lanes that the laser of `lane` feeds."""
-        first = self._laser_of(lane)
+        first = self.laser_of(lane)
         return tuple(range(first, min(first + self.parameters.lanes_per_laser, len(self._emitters) + 1)))
 
     # -- inputs of the module ------------------------------------------------------------------------
@@ -215,6 +222,20 @@ class ModulePlant:
             self._emitters[each - 1].failed = failed
         self._tell(shared)
 
+    def set_rx_blocked(self, lane: int, blocked: bool) -> None:
+        """The light of a lane does not reach its receiver: something inside the module is in the way."""
+        if lane <= len(self._lights) and blocked != (lane in self._blocked):
+            self._announce(())
+            (self._blocked.add if blocked else self._blocked.discard)(lane)
+            self._tell(())
+
+    def set_burst_continuation(self, chance: float) -> None:
+        """Chance that an error of the receivers spoils the next symbol too."""
+        if chance != self.burst_continuation:
+            self._announce(())
+            self.burst_continuation = chance
+            self._tell(())
+
     def set_light_source(self, lane: int, source: LightSource | None) -> None:
         """What shines into the receiver of a lane; None is darkness."""
         self._announce(())
@@ -228,7 +249,7 @@ class ModulePlant:
 
     def _light(self, lane: int) -> LightSource | None:
         """What shines into the receiver of a lane; None too for a lane that is not there."""
-        return self._lights[lane - 1] if lane <= len(self._lights) else None
+        return self._lights[lane - 1] if lane <= len(self._lights) and lane not in self._blocked else None
 
     def tx_source(self, lane: int) -> TxLight:
         """This plant's lane as a source for others."""
@@ -268,6 +289,30 @@ class ModulePlant:
     def ageing(self, lane: int) -> float:
         """By what fraction the laser of a lane needs more bias than when it was new."""
         return self._emitters[lane - 1].ageing if lane <= len(self._emitters) else 0.0
+
+    def transmitter(self, lane: int) -> tuple[float, float]:
+        """Weakness and distortion of a worn lane, in dB; see `set_transmitter`."""
+        known = self._emitters[lane - 1]
+        return known.weakness_db, known.distortion_db
+
+    @property
+    def environment(self) -> Environment:
+        """What surrounds the module."""
+        return self._climate.environment
+
+    @property
+    def supply_v(self) -> float:
+        """The host's supply voltage."""
+        return self._climate.supply_v
+
+    @property
+    def tec_failed(self) -> bool:
+        """True while the cooler stands still."""
+        return self._climate.tec_failed
+
+    def rx_blocked(self, lane: int) -> bool:
+        """Does the light of a lane not reach its receiver?"""
+        return lane in self._blocked
 
     def laser_failed(self, lane: int) -> bool:
         """True when the laser is dead."""

@@ -11,11 +11,12 @@ PEAK_A_PER_W, SUSTAINED_A_PER_W = 0.40, 0.33  # current while a module is plugge
 
 @dataclass(frozen=True, slots=True)
 class SupplyParameters:
-    """Host's set voltage V, path resistance ohm."""
+    """Host's set voltage V, path resistance ohm. reset_v: below, the module is held in reset (VccReset)."""
 
     set_v: float = 3.335
     resistance_ohm: float = 0.010
     nominal_v: float = 3.3
+    reset_v: float = 2.4  # an engineering choice: the standards give no level
 
     def at_module(self, set_v: float, power_w: float) -> float:
         """Voltage at the module in V for a consumption in W."""

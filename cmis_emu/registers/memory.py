@@ -65,6 +65,16 @@ class SelectFault(Protocol):
         ...
 
 
+class WriteGate(Protocol):
+    """Stands between host writes and the registers, where a module is made to ignore some of them."""
+
+    def pass_on(self, page: Page, start: int, data: bytes) -> bytes:
+        """What of a write to `page` from byte `start` on reaches the registers; as long as `data`."""
+
+    def reset(self) -> None:
+        """Registers go to their defaults."""
+
+
 class Page:
     """One 128-byte block. `first` is the register address of its byte 0 (0 or 128)."""
 
@@ -81,6 +91,7 @@ class Page:
         "locked",
         "number",
         "overlay",
+        "shown",
     )
 
     def __init__(self, compiled: CompiledPage, bank: int) -> None:
@@ -93,10 +104,19 @@ class Page:
         self.locked = False  # protected by a password: host writes do nothing
         self.hooks: dict[int, WriteHook] = {}
         self.overlay: Overlay | None = None  # what hosts read instead of `data`
+        self.shown: dict[int, tuple[int, int]] = {}  # by byte: (bits that a host reads otherwise, as what)
         flagged = [i for i, mask in enumerate(compiled.clear_mask) if mask]
         # Beyond the page when nothing on it clears: then a read has nothing more to do.
         self.clear_first, self.clear_last = (flagged[0], flagged[-1]) if flagged else (HALF, -1)
         self.clear_size = self.clear_last + 1 - self.clear_first
+
+    def as_shown(self, start: int, data: bytes | bytearray) -> bytes:
+        """Bytes from `start` on as a host reads them while something is shown that is not what holds."""
+        found = bytearray(data)
+        for index, (mask, value) in self.shown.items():
+            if start <= index < start + len(data):
+                found[index - start] = found[index - start] & ~mask | value & mask
+        return bytes(found)
 
 
 class Cell:
@@ -171,6 +191,7 @@ class Memory:
         "broadcast",
         "compiled",
         "flat",
+        "gate",
         "image",
         "lower",
         "on_cleared",
@@ -210,12 +231,15 @@ class Memory:
         self.broadcast: Callable[[], bool] = _never
         self.on_reset: Callable[[], None] = _nothing
         self.select_faults: tuple[SelectFault, ...] = ()
+        self.gate: WriteGate | None = None
         self.reset()
 
     # -- reset and inspection ------------------------------------------------------------------
 
     def reset(self) -> None:
         """Every register to its default, the window to bank 0, page 00h (RST-05, PAGE-07)."""
+        if self.gate is not None:
+            self.gate.reset()
         for (number, _), page in self.pages.items():
             page.data[:] = self.image.get(number, page.compiled.reset)
             if page.live is not None:
@@ -259,7 +283,8 @@ class Memory:
         start = offset - page.first
         if start < 0 or length < 0 or start + length > HALF:
             raise InputError(f"bytes {offset} to {offset + length - 1}", f"bytes of page {page_name(number)}")
-        data = page.data if page.overlay is None or held else page.overlay.shown(page.data)
+        told: bytes | bytearray = page.as_shown(0, page.data) if page.shown else page.data
+        data = told if page.overlay is None or held else page.overlay.shown(told)
         return bytes(data[start : start + length])
 
     def store(self, number: int, bank: int, offset: int, data: bytes) -> None:
@@ -337,7 +362,8 @@ class Memory:
             live.refresh(now_ns)
         start = address & 127
         end = start + length
-        data = page.data if page.overlay is None else page.overlay.read(page.data)
+        told: bytes | bytearray = page.as_shown(0, page.data) if page.shown else page.data
+        data = told if page.overlay is None else page.overlay.read(told)
         if end <= HALF:
             return bytes(data[start:end])
         block = bytes(data[start:]) + bytes(data) * (length // HALF)
@@ -371,6 +397,8 @@ class Memory:
         start = address & 127
         if page.locked:
             return  # PW-02: acknowledged and ignored, as any write that has no effect
+        if self.gate is not None:
+            data = self.gate.pass_on(page, start, data)
         if len(data) == 1:
             self._store_byte(page, start, data[0])
             targets = (page,) if page is self.lower or not self.broadcast() else tuple(self._broadcast(page))
@@ -387,6 +415,10 @@ class Memory:
             start <= self._page_index < start + len(data) or start <= self._bank_index < start + len(data)
         ):
             self._select(self._bank_index >= start, self._page_index < start + len(data), start, data)
+
+    def write_page(self, page: Page, start: int, data: bytes) -> None:
+        """A write to a page whichever is selected, past the gate: masked stores, each hook once."""
+        self._write_run(page, start, data)
 
     def _write_run(self, page: Page, start: int, data: bytes) -> None:
         pieces: list[tuple[int, bytes]] = []
