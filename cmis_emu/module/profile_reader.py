@@ -134,7 +134,7 @@ def read_profile(source: Located) -> Profile:
         codes |= vdm.codes()
     if given_codes.get("DiagnosticPagesSupported", 1):
         codes |= read_diagnostics(source, regmap, flat=product.flat)
-    cdb, cdb_codes = read_cdb(source, given_codes, flat=product.flat)
+    cdb, cdb_codes = read_cdb(source, given_codes, revision, flat=product.flat)
     codes |= cdb_codes | given_codes
 
     def advertised(name: str) -> int:
