@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from cdb_host import (
+    ABORT,
     ABORTED,
     BAD_CODE,
     BUSY,
     CAPTURED,
     CHECKING,
+    ENTER,
     EXECUTING,
+    FEATURES,
+    FOREGROUND,
     MESSAGE,
     NOT_ABORTED,
     PARAMETER,
+    QUERY,
     SUCCESS,
     UNKNOWN,
     CdbHost,
+    cdb,
     complement,
+    delay,
     message,
+    quiet,
 )
 from cmis_host import Host
 from conftest import Variant
 
 from cmis_emu import Emulator
-
-QUERY, ENTER, ABORT, FEATURES = 0x0000, 0x0001, 0x0004, 0x0040
-BASE: dict[str, Any] = {
-    "mode": "background",
-    "epl_pages": 16,
-    "auto_paging": True,
-    "access_bytes": 128,
-    "max_busy_ms": 4960,
-    "timing_ms": {"capture": 4, "checking": 6},
-    "execution_ms": {"general": 10, "features": 20},
-}
-FOREGROUND = {"mode": "foreground", "max_busy_ms": 1920}
-
-
-def cdb(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    """Edit of a profile: CDB with these changes; `revision` is the profile's."""
-
-    def edit(profile: dict[str, Any]) -> None:
-        profile.pop("vdm")  # has limits of its own on revisions
-        profile["revision"] = changes.get("revision", profile["revision"])
-        profile["cdb"] = {k: v for k, v in {**BASE, **changes}.items() if k != "revision"}
-
-    return edit
-
-
-def quiet(host: CdbHost) -> None:
-    """Read every flag that the bring-up has left."""
-    host.get(8, 6)
-    host.read(0x11, 134, 20)
-
-
-def delay(ms: int) -> bytes:
-    return ms.to_bytes(2, "big")
 
 
 @pytest.fixture
