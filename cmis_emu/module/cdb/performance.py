@@ -134,7 +134,7 @@ class Performance:
 
     def _control(self, request: Request) -> Job:
         said = CONTROL_PM.parse(request.lpl)
-        return self._after(partial(self._controlled, bool(said.link_mode & LINKED), bool(said.clear & CLEAR)))
+        return self._after(partial(self._controlled, bool(said.link_mode & LINKED), bool(said.clear_all & CLEAR)))
 
     def _controlled(self, linked: bool, clear: bool) -> Reply:
         self._linked = linked
@@ -151,7 +151,7 @@ class Performance:
         return self._after(partial(Reply, lpl=data))
 
     def _recording(self, request: Request) -> Job:
-        return self._after(partial(self._recorded, bool(RECORDING_CONTROL.parse(request.lpl).clear & CLEAR)))
+        return self._after(partial(self._recorded, bool(RECORDING_CONTROL.parse(request.lpl).clear_all & CLEAR)))
 
     def _recorded(self, clear: bool) -> Reply:
         if clear:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cmis_emu.clock import NS_PER_MS
 from cmis_emu.errors import NotAvailableError
 from cmis_emu.layouts.cdb import (
     CERTIFICATE_EPL_REQUEST,
@@ -97,14 +96,14 @@ class Security:
             "certificate_format": X509_DER,
             "certificate_lengths": lengths + [0] * (TOLD_LENGTHS - len(lengths)),
             "digest_length_code": DIGEST_OF_32,
-            "signature_ms": -(-self._execution_ns // NS_PER_MS),
+            "signature_ms": self._around.plan.command_ms(GROUP),
             "signature_length": SIGNATURE_BYTES,
             "signature_format": ECDSA_R_S,
             "signature_padding": NO_PADDING,
         }
         data = SECURITY_FEATURES_REPLY.build(said)
         if check_code(data) == 0:  # CDB-05: hosts take 0 for no reply; one ms more is as true
-            data = SECURITY_FEATURES_REPLY.build(said | {"signature_ms": -(-self._execution_ns // NS_PER_MS) + 1})
+            data = SECURITY_FEATURES_REPLY.build(said | {"signature_ms": self._around.plan.command_ms(GROUP) + 1})
         return self._answer(data)
 
     # -- certificates ------------------------------------------------------------------------------------------
