@@ -22,7 +22,7 @@ VALUES = st.one_of(st.sampled_from([0, 1, 2, 0x10, 0x11, 0xFF]), st.integers(0, 
 WRITES = st.tuples(st.just("write"), st.builds(lambda a, d: bytes([a, *d]), ADDRESSES, st.lists(VALUES, max_size=11)))
 EMPTY = st.tuples(st.just("write"), st.just(b""))
 READS = st.tuples(st.just("read"), st.one_of(st.integers(0, 20), st.sampled_from([127, 128, 129, 200, 300])))
-SELECTS = st.tuples(st.just("write"), st.sampled_from([bytes([126, 0, page]) for page in (0, 1, 2, 0x10, 0x11, 0x13)]))
+SELECTS = st.tuples(st.just("write"), st.sampled_from([bytes([126, 0, page]) for page in (0, 1, 2, 0x10, 0x11, 0x13, 0x9F, 0xA0, 0xAF)]))
 TIMES = st.tuples(st.just("time"), st.sampled_from([1_000_000, 50_000_000, 130_000_000, 700_000_000]))
 RAISES = st.tuples(st.just("raise"), st.sampled_from(["ModuleFirmwareErrorFlag", "DataPathFirmwareErrorFlag"]))
 STEPS = st.lists(st.one_of(WRITES, READS, SELECTS, EMPTY, TIMES, RAISES), max_size=25)
