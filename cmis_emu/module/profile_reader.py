@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import Application, lanes_of
+from cmis_emu.module.cdb.reader import read_cdb
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
 from cmis_emu.module.diagnostics_reader import read_diagnostics
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
@@ -50,6 +51,7 @@ _KEYS = (
     "plant",
     "vdm",
     "diagnostics",
+    "cdb",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
@@ -133,7 +135,8 @@ def read_profile(source: Located) -> Profile:
         codes |= vdm.codes()
     if given_codes.get("DiagnosticPagesSupported", 1):
         codes |= read_diagnostics(source, regmap, flat=product.flat)
-    codes |= given_codes
+    cdb, cdb_codes = read_cdb(source, given_codes, revision, flat=product.flat)
+    codes |= cdb_codes | given_codes
 
     def advertised(name: str) -> int:
         code = codes.get(name, 0)
@@ -169,6 +172,7 @@ def read_profile(source: Located) -> Profile:
         latency=_latency(source),
         plant=plant,
         vdm=vdm,
+        cdb=cdb,
         regmap=regmap,
         compiled=compiled,
         image=image,
