@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from cmis_emu.clock import NEVER
@@ -90,6 +91,17 @@ class Page:
         self.clear_size = self.clear_last + 1 - self.clear_first
 
 
+@cache
+def _slots(field: Field) -> tuple[tuple[int, int, int, int], ...]:
+    """Of each element: index of its first byte in the page, bytes, lsb, mask. Shared by the cells of all modules."""
+    first_address = 0 if field.page == LOWER else HALF
+    widths = [(msb - lsb + 1) if size == 1 else 8 * size for _, size, msb, lsb in field.elements]
+    return tuple(
+        (first - first_address, size, lsb, (1 << width) - 1)
+        for (first, size, _, lsb), width in zip(field.elements, widths, strict=True)
+    )
+
+
 class Cell:
     """A field bound to its bytes on one bank: raw codes, no access rules, no hooks."""
 
@@ -99,11 +111,7 @@ class Cell:
         self.field = field
         self.page = page
         self.data = page.data
-        self.slots: list[tuple[int, int, int, int]] = []  # (index of first byte, bytes, lsb, mask)
-        for lane in range(1, field.count + 1):
-            first, size, msb, lsb = field.element(lane)
-            width = (msb - lsb + 1) if size == 1 else 8 * size
-            self.slots.append((first - page.first, size, lsb, (1 << width) - 1))
+        self.slots = _slots(field)
         known = page.compiled.implemented
         self.implemented = any(known[index] >> lsb & mask for index, _, lsb, mask in self.slots)
         """False when the profile does not advertise the field, so that it behaves as reserved."""
