@@ -1,16 +1,17 @@
-"""What a module keeps without power, and who may change it: user memory and passwords (RST-07, PW-01 to PW-03).
+"""What a module keeps without power, and who may change it: user memory, passwords, firmware (RST-07, PW-01 to PW-03).
 
-Owns page 03h, both password areas and PasswordCmdResult. What is kept is one small value, `Kept`; where it is
-stored is not known here: the port is told of every change.
+Owns page 03h, both password areas and PasswordCmdResult. What is kept is one value, `Kept`; where it is stored is
+not known here: the port is told of every change. What firmware means is known to `firmware_store.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from cmis_emu.errors import InputError
+from cmis_emu.module.firmware_bank import KeptFirmware
 from cmis_emu.registers.memory import Memory, Write
 from cmis_emu.registers.regmap import page_number
 
@@ -52,9 +53,10 @@ class Kept:
 
     user_data: bytes | None = field(default=None, repr=False)
     host_password: int | None = None
+    firmware: KeptFirmware = field(default_factory=KeptFirmware)
 
     def as_data(self) -> dict[str, str]:
-        """Plain text values, for a file."""
+        """User data and password as plain text values, for a file. Firmware is too much for text."""
         found = {}
         if self.user_data is not None:
             found["user_data"] = self.user_data.hex()
@@ -64,7 +66,7 @@ class Kept:
 
     @classmethod
     def from_data(cls, data: dict[str, str]) -> Kept:
-        """The inverse of `as_data`. Raises InputError."""
+        """The inverse of `as_data`, with firmware as shipped. Raises InputError."""
         unknown = set(data) - {"user_data", "host_password"}
         if unknown:
             raise InputError(f"unknown key {min(unknown)!r}", "user_data or host_password")
@@ -149,7 +151,7 @@ class NonVolatile:
         if self.level is Level.LOCKED or not 0 <= password <= HOST_LAST:
             self._report(_NOT_ACCEPTED)
             return False
-        self._keep(Kept(self.kept.user_data, password))
+        self._keep(replace(self.kept, host_password=password))
         self._hold_off()
         self._report(_ACCEPTED[self.level])
         return True
@@ -173,7 +175,11 @@ class NonVolatile:
     def keep_user_data(self) -> None:
         """The user page holds something new."""
         if self._user is not None:
-            self._keep(Kept(bytes(self._user.data), self.kept.host_password))
+            self._keep(replace(self.kept, user_data=bytes(self._user.data)))
+
+    def keep_firmware(self, firmware: KeptFirmware) -> None:
+        """The banks hold something new."""
+        self._keep(replace(self.kept, firmware=firmware))
 
     def _keep(self, kept: Kept) -> None:
         self.kept = kept

@@ -15,6 +15,8 @@ from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import Application, lanes_of
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
 from cmis_emu.module.diagnostics_reader import read_diagnostics
+from cmis_emu.module.firmware_plan import FirmwarePlan
+from cmis_emu.module.firmware_reader import VERSION_FIELDS, CdbOffer, read_firmware, version_codes
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.profile_image import advertised_applications, image_of
@@ -50,6 +52,7 @@ _KEYS = (
     "plant",
     "vdm",
     "diagnostics",
+    "firmware",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
@@ -132,6 +135,9 @@ def read_profile(source: Located) -> Profile:
         codes |= vdm.codes()
     if given_codes.get("DiagnosticPagesSupported", 1):
         codes |= read_diagnostics(source, regmap, flat=product.flat)
+    firmware = _firmware(source, codes | given_codes, revision)
+    if firmware is not None:
+        codes |= _versions(registers, firmware, given_codes)
     codes |= given_codes
 
     def advertised(name: str) -> int:
@@ -168,6 +174,7 @@ def read_profile(source: Located) -> Profile:
         latency=_latency(source),
         plant=plant,
         vdm=vdm,
+        firmware=firmware,
         regmap=regmap,
         compiled=compiled,
         image=image,
@@ -211,6 +218,34 @@ def _password(source: Located, regmap: RegisterMap) -> PasswordPolicy:
         if page not in known:
             raise section.error("protects", page, f"a list of pages such as 03h, each one of {', '.join(known)}")
     return PasswordPolicy(**{**section, "protects": tuple(protects)})
+
+
+def _firmware(source: Located, codes: Mapping[str, int | bytes], revision: tuple[int, int]) -> FirmwarePlan | None:
+    """The section `firmware`, with what CDB is advertised to do."""
+
+    def code(name: str) -> int:
+        found = codes.get(name, 0)
+        return found if isinstance(found, int) else 0
+
+    part = codes.get("VendorPN", b"")
+    offer = CdbOffer(
+        instances=code("CdbInstancesSupported"),
+        epl_pages_code=code("CdbMaxPagesEPL"),
+        length_extension=code("CdbReadWriteLengthExtension"),
+        part_number=part.decode("ascii", "replace").strip() if isinstance(part, bytes) else "",
+        revision=revision,
+    )
+    return read_firmware(source, offer)
+
+
+def _versions(registers: Located, firmware: FirmwarePlan, given: Mapping[str, int | bytes]) -> dict[str, int]:
+    """The version registers follow from the images (FW-03); a line that says otherwise is refused."""
+    codes = version_codes(firmware)
+    for name in (name for pair in VERSION_FIELDS for name in pair):
+        if given.get(name, codes.get(name, 0)) != codes.get(name, 0):
+            expected = f"{codes.get(name, 0)}, as the section firmware says, or no such line"
+            raise registers.error(name, given[name], expected)
+    return codes
 
 
 def _latency(source: Located) -> LatencyParameters | None:
