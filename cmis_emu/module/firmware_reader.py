@@ -13,7 +13,7 @@ firmware:
   start_payload: 84              # bytes of the file that come with 0101h
   erased_byte: 0xFF
   write: [lpl, epl]              # mechanisms; none means that there is no download
-  length_extension: 15           # of 0041h; as 01h:164 when it is not given
+  length_extension: 15           # of 0041h; what blocks need when it is not given
   readback: true                 # commands and features that are there; all false when not given
   copy: true
   abort: true
@@ -34,8 +34,9 @@ firmware:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cmis_emu.clock import NS_PER_MS
@@ -43,11 +44,13 @@ from cmis_emu.errors import InputError
 from cmis_emu.layouts.firmware import START_FIXED_BYTES, START_PAYLOAD_MAX
 from cmis_emu.layouts.firmware_image import HARDWARE_BYTES, HEADER_BYTES, SMALLEST_BYTES, Version
 from cmis_emu.module.cdb.command import LPL_BYTES, Privilege
+from cmis_emu.module.cdb.plan import Advertised, CdbPlan
 from cmis_emu.module.firmware_bank import Bank, FirmwareImage
 from cmis_emu.module.firmware_plan import OPERATIONS, UNADVERTISED, FirmwarePlan
 from cmis_emu.registers.yamlfile import Located
 
 SECTION = "firmware"
+GROUP = "firmware"
 VERSION_FIELDS = (
     ("ModuleActiveFirmwareMajorRevision", "ModuleActiveFirmwareMinorRevision"),
     ("ModuleInactiveFirmwareMajorRevision", "ModuleInactiveFirmwareMinorRevision"),
@@ -82,8 +85,8 @@ _DURATIONS_MS = {
 _TIMES_MS = {"boot_ms": 0.0, "watchdog_ms": 300.0, "hitless_ms": 200.0}
 _LONGEST_MS = 655_350  # a U16 in units of 10 ms
 _LONGEST_TIME_MS = 120_000
-_EPL_PAGES = (0, 1, 2, 3, 4, 8, 12, 16)  # by code of CdbMaxPagesEPL
-_PAGE_BYTES = 128
+_ACCESS_UNIT = 8
+_LPL_EXTENSION = 15  # blocks of the local payload need no more
 _KEYS = (
     *_BANKS,
     "committed",
@@ -109,9 +112,8 @@ _KEYS = (
 class CdbOffer:
     """What the product says of CDB, as far as a firmware download depends on it."""
 
-    instances: int
-    epl_pages_code: int
-    length_extension: int
+    plan: CdbPlan | None
+    advertised: Advertised
     part_number: str
     revision: tuple[int, int]
 
@@ -122,8 +124,8 @@ def read_firmware(source: Located, offer: CdbOffer) -> FirmwarePlan | None:
         return None
     section = source.section(SECTION)
     section.check_keys(_KEYS, ("a",))
-    if not offer.instances:
-        raise source.error(SECTION, "firmware management", "a module with CDB (CdbInstancesSupported)")
+    if offer.plan is None:
+        raise source.error(SECTION, "firmware management", "a module with CDB (section cdb)")
     hardware = _text(section, "hardware", offer.part_number)
     size = _whole(section, "image_bytes", 256 * 1024, SMALLEST_BYTES, 1 << 26)
     shipped = {bank: _image(section, key, size, hardware) for key, bank in _BANKS.items()}
@@ -136,7 +138,7 @@ def read_firmware(source: Located, offer: CdbOffer) -> FirmwarePlan | None:
     any_version = _version(section, "any_version", section.get("any_version", "0.0"))
     flags = {key: _yes(section, key, usual) for key, usual in _FLAGS.items()}
     writes = _writes(section, offer)
-    durations, longest = _durations(section)
+    durations, longest = _durations(section, offer.plan)
     times = {key: section.number(key, 0, _LONGEST_TIME_MS) if key in section else v for key, v in _TIMES_MS.items()}
     return FirmwarePlan(
         shipped=shipped,
@@ -149,8 +151,8 @@ def read_firmware(source: Located, offer: CdbOffer) -> FirmwarePlan | None:
         erased_byte=_whole(section, "erased_byte", 0xFF, 0, 0xFF),
         local_writes="lpl" in writes,
         extended_writes="epl" in writes,
-        extended_bytes=_EPL_PAGES[offer.epl_pages_code] * _PAGE_BYTES,
-        length_extension=_whole(section, "length_extension", offer.length_extension, 0, 255),
+        extended_bytes=offer.advertised.epl_bytes,
+        length_extension=_whole(section, "length_extension", _extension(writes, offer), 0, 255),
         durations_ns={name: round(ms * NS_PER_MS) for name, ms in durations.items()},
         longest_ms=longest,
         privilege=_PRIVILEGES[_choice(section, "password", "none", tuple(_PRIVILEGES))],
@@ -171,6 +173,23 @@ def version_codes(plan: FirmwarePlan) -> dict[str, int]:
         if image is not None:
             codes |= zip(fields, (image.version.major, image.version.minor), strict=True)
     return codes
+
+
+def with_firmware(source: Located, cdb: CdbPlan | None, plan: FirmwarePlan | None) -> CdbPlan | None:
+    """CDB with the group of firmware commands, and with their times in MaxCompletionTime."""
+    if cdb is None:
+        return None
+    if plan is None:
+        if GROUP in cdb.groups:
+            raise source.section("cdb").error("groups", GROUP, "the section 'firmware' that it needs")
+        return cdb
+    longest_ms = max(plan.durations_ns[name] for name in UNADVERTISED) / NS_PER_MS
+    groups = tuple(dict.fromkeys((*cdb.groups, GROUP)))
+    found = replace(cdb, groups=groups, execution_ms={**cdb.execution_ms, GROUP: longest_ms})
+    if found.needed_ms() > found.completion_ms():
+        expected = f"times that fit into MaxCompletionTime, {found.completion_ms()} ms"
+        raise source.section(SECTION).error("durations_ms", f"{found.needed_ms()} ms", expected)
+    return found
 
 
 def _image(section: Located, key: str, size: int, hardware: str) -> FirmwareImage | None:
@@ -194,19 +213,26 @@ def _writes(section: Located, offer: CdbOffer) -> list[str]:
     given = section.get("write", ["lpl"])
     if not isinstance(given, list) or any(each not in _MECHANISMS for each in given):
         raise section.error("write", given, f"a list of {', '.join(_MECHANISMS)}")
-    if "epl" in given and not _EPL_PAGES[offer.epl_pages_code]:
+    if "epl" in given and not offer.advertised.epl_pages:
         raise section.error("write", given, "no epl in a module without EPL pages (CdbMaxPagesEPL)")
     return given
 
 
 def _start_payload(section: Located, offer: CdbOffer, *, own: bool) -> int:
     """It must fit into one command, as hosts send it (FW-06)."""
-    longest = min(START_PAYLOAD_MAX, 8 * (1 + offer.length_extension) - START_FIXED_BYTES, LPL_BYTES)
+    longest = min(START_PAYLOAD_MAX, offer.advertised.access_bytes - START_FIXED_BYTES, LPL_BYTES)
     usual = HEADER_BYTES if own and longest >= HEADER_BYTES else 0
     return _whole(section, "start_payload", usual, 0, max(0, longest))
 
 
-def _durations(section: Located) -> tuple[dict[str, float], Mapping[str, int]]:
+def _extension(writes: list[str], offer: CdbOffer) -> int:
+    """Hosts cut blocks of the local payload by it, and some those of the EPL too (FW-06)."""
+    if "epl" in writes:
+        return max(0, offer.advertised.epl_bytes // _ACCESS_UNIT - 1)
+    return min(_LPL_EXTENSION, offer.advertised.access_bytes // _ACCESS_UNIT - 1)
+
+
+def _durations(section: Located, cdb: CdbPlan) -> tuple[dict[str, float], Mapping[str, int]]:
     """What commands take, and what is advertised: never less."""
     inner, bounds = section.section("durations_ms"), section.section("longest_ms")
     inner.check_keys((*OPERATIONS, *UNADVERTISED))
@@ -216,10 +242,9 @@ def _durations(section: Located) -> tuple[dict[str, float], Mapping[str, int]]:
         durations[name] = inner.number(name, 0, _LONGEST_MS)
     longest = {}
     for name in OPERATIONS:
-        usual = min(_LONGEST_MS, max(1, round(2 * durations[name])))
-        longest[name] = usual
+        least = math.ceil(durations[name] + cdb.capture_ms + cdb.checking_ms)
+        longest[name] = min(_LONGEST_MS, max(least, math.ceil(2 * durations[name])))
         if name in bounds:
-            least = -(-durations[name] // 1)
             longest[name] = int(bounds.number(name, least, _LONGEST_MS, whole=True))
     return durations, longest
 

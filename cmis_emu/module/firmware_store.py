@@ -115,14 +115,24 @@ class FirmwareStore:
 
     # -- download ----------------------------------------------------------------------------------------
 
+    def check_start(self) -> None:
+        """May a download begin now?"""
+        self._free()
+        if self.download is not None and not self.plan.restarts_download:
+            raise Refusal(Status.PREVIOUS_NOT_ABORTED)
+        self._not_on_trial()
+
+    def check_download(self) -> Download:
+        """The download that is under way; it must be."""
+        self._free()
+        if self.download is None:
+            raise Refusal(Status.WRONG_STATE)
+        return self.download
+
     def start(self, size: int, first_bytes: bytes) -> None:
         """Begin a download of `size` bytes in all; what the target held is gone from now on (FW-05)."""
         plan = self.plan
-        self._free()
-        if self.download is not None and not plan.restarts_download:
-            raise Refusal(Status.PREVIOUS_NOT_ABORTED)
-        if self.trial and self.running is not Bank.FACTORY and plan.refuses_during_trial:
-            raise Refusal(Status.WRONG_STATE)  # FW-13
+        self.check_start()
         if not plan.start_payload < size <= plan.capacity or not self._suits(size, first_bytes):
             raise Refusal(Status.PARAMETER_ERROR)
         target = self.target
@@ -148,8 +158,7 @@ class FirmwareStore:
 
     def write(self, address: int, length: int) -> None:
         """May a block of that address and length come now (FW-06, FW-07)?"""
-        self._free()
-        download = self._downloading()
+        download = self.check_download()
         if not length or address + length > download.payload:
             raise Refusal(Status.PARAMETER_ERROR)
         if not self.plan.any_order:
@@ -167,8 +176,7 @@ class FirmwareStore:
 
     def complete(self) -> None:
         """Begin to verify what was downloaded (FW-08)."""
-        self._free()
-        self._downloading()
+        self.check_download()
         self.operation = "complete"
 
     def completed(self) -> bool:
@@ -192,10 +200,15 @@ class FirmwareStore:
             return None
         return header if header.fits(self.plan.hardware) else None
 
+    def stopped(self) -> None:
+        """What was under way ended without effect: 0004h, or a failure. No start, no verification: no download."""
+        if self.operation in ("start", "complete"):
+            self.download = None
+        self.operation = None
+
     def abort(self) -> None:
         """Give up the download; its bank stays invalid (FW-09)."""
-        self._free()
-        self._downloading()
+        self.check_download()
         self.operation = "abort"
 
     def aborted(self) -> None:
@@ -227,8 +240,7 @@ class FirmwareStore:
         target = source.other
         if self.image(source) is None or target is self.running:
             raise Refusal(Status.WRONG_STATE)
-        if self.trial and self.running is not Bank.FACTORY and self.plan.refuses_during_trial:
-            raise Refusal(Status.WRONG_STATE)
+        self._not_on_trial()
         self.operation = "copy"
         self._keep(self.kept.with_bank(target, None))
 
@@ -311,10 +323,10 @@ class FirmwareStore:
         if self.operation is not None:
             raise Refusal(Status.WRONG_STATE)
 
-    def _downloading(self) -> Download:
-        if self.download is None:
+    def _not_on_trial(self) -> None:
+        """FW-13: the bank that would be written is the committed one."""
+        if self.trial and self.running is not Bank.FACTORY and self.plan.refuses_during_trial:
             raise Refusal(Status.WRONG_STATE)
-        return self.download
 
     def _not_downloading(self) -> None:
         if self.download is not None:

@@ -13,6 +13,9 @@ from functools import partial
 from typing import Any
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.module.cdb.controller import Cdb
+from cmis_emu.module.cdb.plan import CdbPlan
+from cmis_emu.module.cdb.surroundings import Surroundings
 from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
@@ -98,7 +101,8 @@ class Module:
         self._unsettled = False
         self._stale = True
         self._reset_timer: Event | None = None
-        self._hold_until_ns = 0
+        self._written_until_ns = 0  # holds off because of a write (I2C-11)
+        self._hold_until_ns = 0  # of that and of CDB
         self._managed = False
         limit = profile.behaviour.read_limit
         self.read_limit = limit if limit < 128 else 1 << 30  # I2C-05: a strict module stops driving data
@@ -125,8 +129,26 @@ class Module:
         if profile.firmware is not None:
             self.firmware = Firmware(self, self.memory, self.flags, profile.firmware, self.nonvolatile.kept.firmware)
             self.firmware.store.changed = self.nonvolatile.keep_firmware
+        self.cdb: Cdb | None = None
+        if profile.cdb is not None and not profile.flat:
+            self.cdb = Cdb(self._surroundings(profile.cdb), self._hold_changed)
         self.plant.on_change.append(self._plant_changed)
         self._reset_registers()
+
+    def _surroundings(self, plan: CdbPlan) -> Surroundings:
+        return Surroundings(
+            profile=self.profile,
+            plan=plan,
+            memory=self.memory,
+            clock=self.clock,
+            flags=self.flags,
+            plant=self.plant,
+            banks=self.banks,
+            nonvolatile=self.nonvolatile,
+            state=self.msm_state,
+            restart=self.restart,
+            firmware=self.firmware,
+        )
 
     def _bind(self) -> None:
         cell = self.memory.cell
@@ -162,8 +184,9 @@ class Module:
         return self.memory.read(address, length, 0)
 
     def clocked_out(self, address: int, data: bytes) -> None:
-        """Clear-on-read for the bytes that left the module."""
+        """Clear-on-read for the bytes that left the module, and the next page where pages follow each other."""
         self.memory.clocked_out(address, data)
+        self.memory.move_on(address, len(data))
 
     def clock_out(self, address: int, length: int) -> bytes | None:
         """A whole read of up to 128 bytes: the four calls above in one, for speed. None is a NACK."""
@@ -181,6 +204,8 @@ class Module:
         # Nothing set among the flags of the page: by far the commonest case, and told by one count of zeros.
         if page.clear_first < end and page.data.count(0, page.clear_first, page.clear_last + 1) != page.clear_size:
             memory.clocked_out(address, data)
+        if end >= 128 and page.successor is not None:
+            memory.move_on(address, length)
         return data
 
     def write(self, address: int, data: bytes) -> None:
@@ -189,14 +214,23 @@ class Module:
         behaviour = self.profile.behaviour
         hold_ms = behaviour.page_holdoff_ms if address <= 127 < address + len(data) else behaviour.write_holdoff_ms
         if hold_ms:
-            self._hold_until_ns = max(self._hold_until_ns, self.clock.now_ns + round(hold_ms * NS_PER_MS))
+            self._written_until_ns = max(self._written_until_ns, self.clock.now_ns + round(hold_ms * NS_PER_MS))
+            self._hold_changed()
 
     def _hold_off_nonvolatile(self) -> None:
-        self._hold_until_ns = self.clock.now_ns + round(self.profile.behaviour.nvm_holdoff_ms * NS_PER_MS)
+        self._written_until_ns = self.clock.now_ns + round(self.profile.behaviour.nvm_holdoff_ms * NS_PER_MS)
+        self._hold_changed()
+
+    def _hold_changed(self) -> None:
+        cdb_ns = 0 if self.cdb is None else self.cdb.hold_until_ns
+        self._hold_until_ns = max(self._written_until_ns, cdb_ns)
 
     def write_limit(self, address: int) -> int:
-        """I2C-06."""
-        return self.profile.behaviour.write_limit
+        """I2C-06: longer on the pages of CDB."""
+        limit = self.profile.behaviour.write_limit
+        if address >= 128 and self.cdb is not None:
+            return self.cdb.write_limit(self.memory.upper, limit)
+        return limit
 
     # -- the back door -----------------------------------------------------------------------------
 
@@ -311,7 +345,8 @@ class Module:
 
     def hold_off(self, duration_ns: int) -> None:
         """Acknowledge no access for a while."""
-        self._hold_until_ns = max(self._hold_until_ns, self.clock.now_ns + duration_ns)
+        self._written_until_ns = max(self._written_until_ns, self.clock.now_ns + duration_ns)
+        self._hold_changed()
 
     def set_reset_pin(self, low: bool) -> None:
         """ResetL level; a pulse is seen after 10 us (RST-03)."""
@@ -362,6 +397,8 @@ class Module:
         self.monitors.close()
         if self.vdm is not None:
             self.vdm.close()
+        if self.cdb is not None:
+            self.cdb.close()
         self.protection.close()
         self.flags.reset()
         self.plant.set_power(PowerMode.OFF)
@@ -457,6 +494,8 @@ class Module:
                 self.protection.check()
             if self.vdm is not None:
                 self.vdm.settled(stale)
+            if self.cdb is not None:
+                self.cdb.settled(stale)
             for bank in self.banks:
                 bank.settled()
         finally:
@@ -497,7 +536,10 @@ class Module:
         self.monitors.reset()
         if self.vdm is not None:
             self.vdm.reset()
-        self._hold_until_ns = 0
+        self._written_until_ns = 0
+        if self.cdb is not None:
+            self.cdb.reset()
+        self._hold_changed()
 
     def _interrupt_changed(self, asserted: bool) -> None:
         if self.interrupt_listener is not None:

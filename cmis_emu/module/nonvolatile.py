@@ -146,13 +146,14 @@ class NonVolatile:
         self._report(_ACCEPTED[self.level])
         return True
 
-    def change(self, password: int) -> bool:
+    def change(self, password: int, *, holds_off: bool = True) -> bool:
         """A new host password; needs an unlocked module and a number of the host's range (PW-01)."""
         if self.level is Level.LOCKED or not 0 <= password <= HOST_LAST:
             self._report(_NOT_ACCEPTED)
             return False
         self._keep(replace(self.kept, host_password=password))
-        self._hold_off()
+        if holds_off:
+            self._hold_off()
         self._report(_ACCEPTED[self.level])
         return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from cmis_emu.module.cdb.controller import Cdb
 from cmis_emu.module.control_sets import ControlSets
 from cmis_emu.module.diagnostic_results import DiagnosticResults
 from cmis_emu.module.diagnostics import Diagnostics
@@ -45,6 +46,7 @@ CONTROLLERS: tuple[type, ...] = (
     DiagnosticResults,
     LoopbackControls,
     Vdm,
+    Cdb,
     Firmware,
 )
 

@@ -13,10 +13,12 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import Application, lanes_of
+from cmis_emu.module.cdb.plan import Advertised, CdbPlan
+from cmis_emu.module.cdb.reader import read_cdb
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
 from cmis_emu.module.diagnostics_reader import read_diagnostics
 from cmis_emu.module.firmware_plan import FirmwarePlan
-from cmis_emu.module.firmware_reader import VERSION_FIELDS, CdbOffer, read_firmware, version_codes
+from cmis_emu.module.firmware_reader import VERSION_FIELDS, CdbOffer, read_firmware, version_codes, with_firmware
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.profile_image import advertised_applications, image_of
@@ -52,6 +54,7 @@ _KEYS = (
     "plant",
     "vdm",
     "diagnostics",
+    "cdb",
     "firmware",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
@@ -135,9 +138,12 @@ def read_profile(source: Located) -> Profile:
         codes |= vdm.codes()
     if given_codes.get("DiagnosticPagesSupported", 1):
         codes |= read_diagnostics(source, regmap, flat=product.flat)
-    firmware = _firmware(source, codes | given_codes, revision)
+    cdb, cdb_codes = read_cdb(source, given_codes, flat=product.flat)
+    codes |= cdb_codes
+    firmware = _firmware(source, codes | given_codes, cdb, revision)
     if firmware is not None:
         codes |= _versions(registers, firmware, given_codes)
+    cdb = with_firmware(source, cdb, firmware)
     codes |= given_codes
 
     def advertised(name: str) -> int:
@@ -174,6 +180,7 @@ def read_profile(source: Located) -> Profile:
         latency=_latency(source),
         plant=plant,
         vdm=vdm,
+        cdb=cdb,
         firmware=firmware,
         regmap=regmap,
         compiled=compiled,
@@ -220,7 +227,9 @@ def _password(source: Located, regmap: RegisterMap) -> PasswordPolicy:
     return PasswordPolicy(**{**section, "protects": tuple(protects)})
 
 
-def _firmware(source: Located, codes: Mapping[str, int | bytes], revision: tuple[int, int]) -> FirmwarePlan | None:
+def _firmware(
+    source: Located, codes: Mapping[str, int | bytes], cdb: CdbPlan | None, revision: tuple[int, int]
+) -> FirmwarePlan | None:
     """The section `firmware`, with what CDB is advertised to do."""
 
     def code(name: str) -> int:
@@ -229,9 +238,8 @@ def _firmware(source: Located, codes: Mapping[str, int | bytes], revision: tuple
 
     part = codes.get("VendorPN", b"")
     offer = CdbOffer(
-        instances=code("CdbInstancesSupported"),
-        epl_pages_code=code("CdbMaxPagesEPL"),
-        length_extension=code("CdbReadWriteLengthExtension"),
+        plan=cdb,
+        advertised=Advertised.of({name: code(name) for name in codes}),
         part_number=part.decode("ascii", "replace").strip() if isinstance(part, bytes) else "",
         revision=revision,
     )

@@ -40,6 +40,7 @@ class Write:
 
 
 WriteHook = Callable[[Write], None]
+Taker = Callable[[int, bytes], bool]
 ClearHook = Callable[["Page", int, int], None]
 
 
@@ -66,6 +67,9 @@ class Page:
         "live",
         "locked",
         "number",
+        "plain",
+        "successor",
+        "taker",
     )
 
     def __init__(self, compiled: CompiledPage, bank: int) -> None:
@@ -75,7 +79,10 @@ class Page:
         self.first = 0 if compiled.number == LOWER else HALF
         self.data = bytearray(compiled.reset)
         self.live: LiveRegion | None = None
+        self.plain = bytes(compiled.write_mask) == b"\xff" * HALF  # every bit is there and writable
         self.locked = False  # protected by a password: host writes do nothing
+        self.successor: Page | None = None  # the page on which a run past the end goes on (CDB-13)
+        self.taker: Taker | None = None  # (index, data) of a host write: True when it stores nothing here
         self.hooks: dict[int, WriteHook] = {}
         flagged = [i for i, mask in enumerate(compiled.clear_mask) if mask]
         # Beyond the page when nothing on it clears: then a read has nothing more to do.
@@ -314,6 +321,11 @@ class Memory:
         start = address & 127
         if page.locked:
             return  # PW-02: acknowledged and ignored, as any write that has no effect
+        if page.taker is not None and page.taker(start, data):
+            return
+        if page.successor is not None and start + len(data) >= HALF:
+            self._write_on(page, start, data)
+            return
         if len(data) == 1:
             self._store_byte(page, start, data[0])
             targets = (page,) if page is self.lower or not self.broadcast() else tuple(self._broadcast(page))
@@ -331,6 +343,24 @@ class Memory:
         ):
             self._select(self._bank_index >= start, self._page_index < start + len(data), start, data)
 
+    def _write_on(self, page: Page, start: int, data: bytes) -> None:
+        """A write that comes to the end of a page and goes on, or may go on, on the next one (CDB-13)."""
+        while data:
+            piece, data = data[: HALF - start], data[HALF - start :]
+            self._write_run(page, start, piece)
+            start += len(piece)
+            if start == HALF:
+                start = 0
+                assert page.successor is not None
+                page = page.successor
+                self.select(page.number, page.bank)
+
+    def move_on(self, address: int, length: int) -> None:
+        """So many bytes were read: on pages that follow each other, the end of one maps the next (CDB-13)."""
+        page = self.upper
+        if page.successor is not None and address >= HALF and (address & 127) + length >= HALF:
+            self.select(page.successor.number, page.successor.bank)
+
     def _write_run(self, page: Page, start: int, data: bytes) -> None:
         pieces: list[tuple[int, bytes]] = []
         rest, at = data, start
@@ -340,9 +370,14 @@ class Memory:
         targets = [page] if page is self.lower or not self.broadcast() else list(self._broadcast(page))
         for each in targets:
             for at, piece in pieces:
+                if each.plain:
+                    each.data[at : at + len(piece)] = piece
+                    continue
                 for step, value in enumerate(piece):
                     self._store_byte(each, at + step, value)
         for each in targets:
+            if not each.hooks:
+                continue
             called: list[WriteHook] = []
             for at, piece in pieces:
                 for step in range(len(piece)):

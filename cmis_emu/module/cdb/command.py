@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 LPL_BYTES = 120
 """Local payload of a message (CDB-02)."""
@@ -60,7 +60,8 @@ class Request:
 class Reply:
     """How a command ends. epl: reply bytes for the EPL pages, None when there are none (CDB-06).
 
-    then: done after status and completion flag are set, such as a reset that was asked for.
+    With local bytes as well, RPLLength tells those. then: done after status and completion flag are set, such as
+    a reset that was asked for.
     """
 
     status: int = Status.SUCCESS
@@ -86,6 +87,10 @@ class Command:
     """One command. `start` raises Refusal for a state (47h) or a parameter (42h) that does not fit.
 
     lpl_lengths: LPLLength that is accepted, from and to; another gives 42h.
+    check_state: raises Refusal(47h) before the length is looked at (CDB-16), where that order matters.
+
+    Snapshots copy a module with a command under way: `start`, and what a Job holds, are bound methods or partials
+    of such, never functions that close over a module's state.
     """
 
     code: int
@@ -93,6 +98,7 @@ class Command:
     start: Callable[[Request], Job]
     lpl_lengths: tuple[int, int] = (0, 0)
     privilege: Privilege = Privilege.NONE
+    check_state: Callable[[], object] | None = None
 
 
 class CommandGroup(Protocol):
@@ -100,3 +106,10 @@ class CommandGroup(Protocol):
 
     def commands(self) -> Sequence[Command]: ...
     def reset(self) -> None: ...
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A group that measures. `settled`: the module came to rest; see `Vdm.settled`."""
+
+    def settled(self, changed: bool) -> None: ...

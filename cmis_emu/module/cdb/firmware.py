@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 from construct import StreamError, Struct
 
@@ -17,6 +17,7 @@ from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts import firmware as layout
 from cmis_emu.layouts.firmware_image import Version
 from cmis_emu.module.cdb.command import LPL_BYTES, Command, Job, Refusal, Reply, Request, Status
+from cmis_emu.module.cdb.surroundings import Surroundings
 from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.firmware_bank import Bank
 from cmis_emu.module.firmware_faults import Kind, Phase
@@ -35,35 +36,42 @@ class FirmwareCommands:
         self._plan = firmware.plan
         self._store = firmware.store
 
+    @classmethod
+    def of(cls, around: Surroundings) -> Self:
+        """The group of a module that has firmware."""
+        assert around.firmware is not None
+        return cls(around.firmware)
+
     def commands(self) -> Sequence[Command]:
         """What this product answers."""
-        plan, fixed = self._plan, layout.BLOCK_FIXED_BYTES
-        start = layout.START_FIXED_BYTES + plan.start_payload
+        plan, guarded = self._plan, self._guarded
+        fixed, start = layout.BLOCK_FIXED_BYTES, layout.START_FIXED_BYTES + plan.start_payload
+        begun = self._store.check_download
         found = [
             Command(0x0041, "Firmware Management Features", self._features),
             Command(0x0100, "Get Firmware Info", self._info),
+            guarded(0x0109, "Run Firmware Image", self._run, (4, 4)),
+            guarded(0x010A, "Commit Running Image", self._commit),
         ]
         if plan.mechanism:
-            found.append(self._guarded(0x0101, "Start Firmware Download", self._start, start, start))
-            if plan.abort:
-                found.append(self._guarded(0x0102, "Abort Firmware Download", self._abort))
-            if plan.local_writes:
-                found.append(self._guarded(0x0103, "Write Firmware Block LPL", self._write, fixed + 1, LPL_BYTES))
-            if plan.extended_writes:
-                found.append(self._guarded(0x0104, "Write Firmware Block EPL", self._write, fixed, fixed))
-            found.append(self._guarded(0x0107, "Complete Firmware Download", self._complete))
+            found.append(guarded(0x0101, "Start Firmware Download", self._start, (start, start), self._check_start))
+            found.append(guarded(0x0107, "Complete Firmware Download", self._complete, check=begun))
+        if plan.mechanism and plan.abort:
+            found.append(guarded(0x0102, "Abort Firmware Download", self._abort, check=begun))
+        if plan.local_writes:
+            found.append(guarded(0x0103, "Write Firmware Block LPL", self._write, (fixed + 1, LPL_BYTES), begun))
+        if plan.extended_writes:
+            found.append(guarded(0x0104, "Write Firmware Block EPL", self._write, (fixed, fixed), begun))
         if plan.readback and plan.local_writes:
-            found.append(self._guarded(0x0105, "Read Firmware Block LPL", self._read, 6, 6))
+            found.append(guarded(0x0105, "Read Firmware Block LPL", self._read, (6, 6)))
         if plan.readback and plan.extended_writes:
-            found.append(self._guarded(0x0106, "Read Firmware Block EPL", self._read, 6, 6))
+            found.append(guarded(0x0106, "Read Firmware Block EPL", self._read, (6, 6)))
         if plan.copy:
-            found.append(self._guarded(0x0108, "Copy Firmware Image", self._copy, 1, 1))
-        found.append(self._guarded(0x0109, "Run Firmware Image", self._run, 4, 4))
-        found.append(self._guarded(0x010A, "Commit Running Image", self._commit))
+            found.append(guarded(0x0108, "Copy Firmware Image", self._copy, (1, 1)))
         if plan.load_tags:
             length = layout.STORE_TAG.sizeof()
             found.append(Command(0x010B, "Check Firmware Activation Options", self._options))
-            found.append(self._guarded(0x010C, "Store Firmware Load Tag", self._store_tag, length, length))
+            found.append(guarded(0x010C, "Store Firmware Load Tag", self._store_tag, (length, length)))
             found.append(Command(0x010D, "Retrieve Firmware Load Tag", self._retrieve_tag, (1, 1)))
         return sorted(found, key=attrgetter("code"))
 
@@ -71,9 +79,14 @@ class FirmwareCommands:
         """The module was reset; the controller has dropped what was under way."""
 
     def _guarded(
-        self, code: int, title: str, start: Callable[[Request], Job], shortest: int = 0, longest: int = 0
+        self,
+        code: int,
+        title: str,
+        start: Callable[[Request], Job],
+        lengths: tuple[int, int] = (0, 0),
+        check: Callable[[], object] | None = None,
     ) -> Command:
-        return Command(code, title, start, (shortest, longest), self._plan.privilege)
+        return Command(code, title, start, lengths, self._plan.privilege, check)
 
     # -- what there is -----------------------------------------------------------------------------------
 
@@ -131,17 +144,17 @@ class FirmwareCommands:
 
     # -- download ----------------------------------------------------------------------------------------
 
+    def _check_start(self) -> None:
+        self._not_about_to_run()
+        self._store.check_start()
+
     def _start(self, request: Request) -> Job:
         asked = _parsed(layout.START_DOWNLOAD, request)
-        self._not_about_to_run()
         self._store.start(asked.image_size, asked.vendor_data)
         self._firmware.mirror()
         return self._job(Phase.START, self._started)
 
-    def _started(self, status: int | None) -> Reply:
-        if status is not None:
-            self._store.aborted()
-            return Reply(status)
+    def _started(self) -> Reply:
         self._store.started()
         return Reply()
 
@@ -155,11 +168,8 @@ class FirmwareCommands:
         block = self._store.download.blocks if self._store.download is not None else None
         return self._job(Phase.WRITE, partial(self._written, asked.block_address, data), block)
 
-    def _written(self, address: int, data: bytes, status: int | None) -> Reply:
+    def _written(self, address: int, data: bytes) -> Reply:
         store = self._store
-        if status is not None:
-            store.operation = None
-            return Reply(status)
         block = store.download.blocks if store.download is not None else None
         if self._firmware.faults.take((Kind.CORRUPT,), Phase.WRITE, block=block) is not None:
             data = bytes([data[0] ^ 0x01]) + data[1:]
@@ -170,10 +180,7 @@ class FirmwareCommands:
         self._store.complete()
         return self._job(Phase.COMPLETE, self._completed)
 
-    def _completed(self, status: int | None) -> Reply:
-        if status is not None:
-            self._store.aborted()
-            return Reply(status)
+    def _completed(self) -> Reply:
         good = self._store.completed()
         self._firmware.mirror()
         return Reply(Status.SUCCESS if good else self._plan.verify_status)
@@ -182,10 +189,7 @@ class FirmwareCommands:
         self._store.abort()
         return self._job(Phase.ABORT, self._aborted)
 
-    def _aborted(self, status: int | None) -> Reply:
-        if status is not None:
-            self._store.operation = None
-            return Reply(status)
+    def _aborted(self) -> Reply:
         self._store.aborted()
         return Reply()
 
@@ -197,9 +201,7 @@ class FirmwareCommands:
         data = self._store.read(asked.block_address, asked.length)
         return self._job(Phase.READ, partial(self._have_read, asked.block_address, data, extended))
 
-    def _have_read(self, address: int, data: bytes, extended: bool, status: int | None) -> Reply:
-        if status is not None:
-            return Reply(status)
+    def _have_read(self, address: int, data: bytes, extended: bool) -> Reply:
         if extended:
             return Reply(epl=data)
         return Reply(lpl=layout.BLOCK_READ.build({"block_address": address, "block_data": data}))
@@ -215,10 +217,7 @@ class FirmwareCommands:
         self._firmware.mirror()
         return self._job(Phase.COPY, partial(self._copied, direction))
 
-    def _copied(self, direction: int, status: int | None) -> Reply:
-        if status is not None:
-            self._store.operation = None
-            return Reply(status)
+    def _copied(self, direction: int) -> Reply:
         length = self._store.copied(_COPY_FROM[direction])
         self._firmware.mirror()
         return Reply(lpl=layout.IMAGE_COPIED.build({"length": length, "direction": direction, "status": _COPIED}))
@@ -233,9 +232,7 @@ class FirmwareCommands:
         hitless = self._plan.hitless and mode in (_HITLESS_SWITCH, _HITLESS_RESTART)  # else as good as it gets
         return self._job(Phase.RUN, partial(self._ran, bank, asked.delay_to_reset_ms * NS_PER_MS, hitless))
 
-    def _ran(self, bank: Bank, delay_ns: int, hitless: bool, status: int | None) -> Reply:
-        if status is not None:
-            return Reply(status)
+    def _ran(self, bank: Bank, delay_ns: int, hitless: bool) -> Reply:
         return Reply(then=partial(self._firmware.run_after, bank, delay_ns, hitless=hitless))
 
     def _commit(self, _: Request) -> Job:
@@ -243,10 +240,7 @@ class FirmwareCommands:
         self._store.commit()
         return self._job(Phase.COMMIT, self._committed)
 
-    def _committed(self, status: int | None) -> Reply:
-        if status is not None:
-            self._store.operation = None
-            return Reply(status)
+    def _committed(self) -> Reply:
         self._store.committed_now()
         return Reply()
 
@@ -278,8 +272,8 @@ class FirmwareCommands:
 
     # -- jobs and faults -----------------------------------------------------------------------------------
 
-    def _job(self, phase: Phase, finish: Callable[[int | None], Reply], block: int | None = None) -> Job:
-        """A job of the phase's duration, with the faults that wait for it. `finish` is given a status that failed."""
+    def _job(self, phase: Phase, finish: Callable[[], Reply], block: int | None = None) -> Job:
+        """A job of the phase's duration, with the faults that wait for it."""
         faults = self._firmware.faults
         duration_ns = self._plan.durations_ns[phase.value]
         slow = faults.take((Kind.SLOW,), phase, block=block)
@@ -287,7 +281,13 @@ class FirmwareCommands:
             duration_ns += round(slow.extra_ms * NS_PER_MS)
         failed = faults.take((Kind.FAIL,), phase, block=block)
         self._firmware.strike(phase, duration_ns, block=block)
-        return Job(duration_ns, partial(finish, None if failed is None else failed.status))
+        if failed is not None:
+            finish = partial(self._failed, failed.status)
+        return Job(duration_ns, finish, self._store.stopped)
+
+    def _failed(self, status: int) -> Reply:
+        self._store.stopped()
+        return Reply(status)
 
     def _not_about_to_run(self) -> None:
         if self._firmware.about_to_run:
