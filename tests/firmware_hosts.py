@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from smbus2 import i2c_msg
@@ -116,6 +117,7 @@ class Linux:
     def __init__(self, bus: Any, wait: Wait) -> None:
         self.wire = Wire(bus, wait)
         self.limit = 5.0
+        self.longest_message = 8
 
     def poll(self, offset: int, done: Callable[[int], bool | None], limit_s: float) -> bool:
         """Read 8 bytes each 20 ms; True when `done`, False when it says None or time is over."""
@@ -132,6 +134,11 @@ class Linux:
             self.wire.wait(0.02)
             waited += 0.02
 
+    def put(self, offset: int, data: bytes) -> None:
+        """In the longest writes that 01h:164 allows."""
+        for at in range(0, len(data), self.longest_message):
+            self.wire.write(offset + at, data[at : at + self.longest_message])
+
     def command(
         self, code: int, lpl: bytes = b"", epl: bytes = b"", *, limit_s: float, expect: int = 0, pause_s: float = 1.0
     ) -> bytes:
@@ -140,11 +147,11 @@ class Linux:
         head = code.to_bytes(2, "big") + lengths
         body = lengths + bytes([check_code(head + lpl), 0, 0]) + lpl.ljust(120, b"\0")
         wire.select(MESSAGE_PAGE)
-        wire.write(130, body)
+        self.put(130, body)
         for page, at in enumerate(range(0, len(epl), 128)):
             part = epl[at : at + 128]
             wire.select(FIRST_EPL_PAGE + page)
-            wire.write(128, part)
+            self.put(128, part)
         wire.select(MESSAGE_PAGE)
         wire.write(128, head[:2])
         wire.wait(pause_s)
@@ -216,26 +223,41 @@ class Linux:
 
 
 class Sonic:
-    """The library of a network operating system, over a driver that goes back to page 00h after every access."""
+    """The library of a network operating system, over a driver that goes back to page 00h after every access.
+
+    The driver tries again each ms, for 25 ms, before the library hears of an error.
+    """
+
+    RETRIES = 25
 
     def __init__(self, bus: Any, wait: Wait, *, piece: int = 32) -> None:
         self.wire = Wire(bus, wait)
         self.piece = piece
 
+    def again(self, act: Callable[[], Any]) -> Any:
+        for _ in range(self.RETRIES):
+            try:
+                return act()
+            except OSError:
+                self.wire.wait(0.001)
+        return act()
+
+    def select(self, page: int) -> None:
+        self.again(lambda: self.wire.select(page))
+
     def page_write(self, page: int, offset: int, data: bytes) -> None:
         wire = self.wire
         for at in range(0, len(data), self.piece):
             if page:
-                wire.select(page)
-            wire.write(offset + at, data[at : at + self.piece])
+                self.select(page)
+            self.again(partial(wire.write, offset + at, data[at : at + self.piece]))
             if page:
-                wire.select(0)
+                self.select(0)
 
     def page_read(self, page: int, offset: int, length: int) -> bytes:
-        wire = self.wire
-        wire.select(page)
-        found = wire.read(offset, length)
-        wire.select(0)
+        self.select(page)
+        found: bytes = self.again(lambda: self.wire.read(offset, length))
+        self.select(0)
         return found
 
     def command(self, code: int, lpl: bytes = b"", epl_length: int = 0, *, limit_s: float = 10.0) -> None:
