@@ -76,6 +76,11 @@ class NvmFolder:
         except OSError as error:
             _log.error("%s: %s, so the module's memory is not kept", path, error.strerror)
 
+    def keep_in_line(self, port: str, profile: str, kept: Kept) -> None:
+        """A module went back to an earlier state: files go with it."""
+        if self._ports.get(port, {}).get(profile, Kept()) != kept:
+            self.save(port, profile, kept)
+
     # -- firmware ----------------------------------------------------------------------------------------
 
     def _image_path(self, port: str, image: FirmwareImage) -> Path:
