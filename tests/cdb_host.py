@@ -5,7 +5,7 @@ It shares no code with the emulator, so a test that uses it judges what hosts se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import smbus2
@@ -21,6 +21,34 @@ CAPTURED, CHECKING, EXECUTING = 0x81, 0x82, 0x83
 BUSY = 0x80
 
 
+QUERY, ENTER, ABORT, FEATURES = 0x0000, 0x0001, 0x0004, 0x0040
+BASE: dict[str, Any] = {
+    "mode": "background",
+    "epl_pages": 16,
+    "auto_paging": True,
+    "access_bytes": 128,
+    "max_busy_ms": 4960,
+    "timing_ms": {"capture": 4, "checking": 6},
+    "execution_ms": {"general": 10, "features": 20},
+}
+FOREGROUND = {"mode": "foreground", "max_busy_ms": 1920}
+
+
+def cdb(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    """Edit of a profile: CDB with these changes; `revision` is the profile's."""
+
+    def edit(profile: dict[str, Any]) -> None:
+        profile.pop("vdm")  # has limits of its own on revisions
+        profile["revision"] = changes.get("revision", profile["revision"])
+        profile["cdb"] = {k: v for k, v in {**BASE, **changes}.items() if k != "revision"}
+
+    return edit
+
+
+def delay(ms: int) -> bytes:
+    return ms.to_bytes(2, "big")
+
+
 def complement(data: Iterable[int]) -> int:
     return 0xFF - sum(data) % 256
 
@@ -29,6 +57,12 @@ def message(command: int, lpl: bytes = b"", epl_length: int = 0, *, code: int | 
     """The 8 bytes before the payload, and the payload."""
     head = bytes([command >> 8, command & 0xFF, epl_length >> 8, epl_length & 0xFF, len(lpl)])
     return head + bytes([complement(head + lpl) if code is None else code, 0, 0]) + lpl
+
+
+def f16(code: bytes) -> float:
+    """m x 10^(s-24): five bits of s, eleven of m (NUM-02)."""
+    number = int.from_bytes(code, "big")
+    return float(number & 0x7FF) * 10.0 ** ((number >> 11) - 24)
 
 
 class CdbHost:
@@ -116,3 +150,9 @@ class CdbHost:
         status = self.run(command, lpl, epl=epl)
         assert status == SUCCESS, f"{status:02X}h"
         return self.reply()
+
+
+def quiet(host: CdbHost) -> None:
+    """Read every flag that the bring-up has left."""
+    host.get(8, 6)
+    host.read(0x11, 134, 20)

@@ -50,15 +50,8 @@ def profile(cdb: dict[str, Any] | None = None, **firmware: Any) -> dict[str, Any
     return {
         "profile": "updatable",
         "base": "qsfpdd-400g-dr4",
-        "registers": {
-            "ModuleActiveFirmwareMajorRevision": None,
-            "ModuleActiveFirmwareMinorRevision": None,
-        },
-        "cdb": None,
-        "firmware": None,
-    } | {
         "cdb": CDB | (cdb or {}),
-        "firmware": {key: value for key, value in section.items() if value is not None},
+        "firmware": section,
     }
 
 

@@ -112,7 +112,7 @@ INTERFACE_REPLY = Struct(
 
 # -- 02xxh (CMD-07) --------------------------------------------------------------------------------------------
 
-CONTROL_PM = Struct("link_mode" / Byte, Padding(1), "clear" / Byte, Padding(1))
+CONTROL_PM = Struct("link_mode" / Byte, Padding(1), "clear_all" / Byte, Padding(1))
 PM_FEATURES_REPLY = Struct("host" / Byte, "media" / Byte, Padding(2))
 MODULE_PM = Struct("selection" / Byte, "observables" / Byte, "others" / Bytes(3))
 LANE_PM = Struct(
@@ -136,7 +136,7 @@ HISTOGRAM_REPLY = Struct(
     "ber" / Int16ub,
 )
 MAX_WEIGHT_REPLY = Struct(Padding(1), "location" / Byte, "capability" / Int16ub, "weights" / Array(8, Int16ub))
-RECORDING_CONTROL = Struct(Padding(2), "clear" / Byte, Padding(1))
+RECORDING_CONTROL = Struct(Padding(2), "clear_all" / Byte, Padding(1))
 TEMPERATURE_REQUEST = Struct("sub_commands" / Byte)
 TEMPERATURE_BINS = 11
 TEMPERATURE_REPLY = Struct(

@@ -7,7 +7,7 @@ not known here: the port is told of every change. What firmware means is known t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
 from cmis_emu.errors import InputError
@@ -18,6 +18,7 @@ from cmis_emu.registers.regmap import page_number
 USER_DATA = "UserNVData"
 HOST_PASSWORD = 0x0000_1011  # as modules leave the factory (PW-01)
 HOST_LAST = 0x7FFF_FFFF  # host passwords end here, module passwords begin behind
+TEMPERATURE_BYTES = 44  # of a saved histogram
 NOT_OFFERED = 1  # tri_state code of PasswordEntrySupported
 
 
@@ -53,6 +54,7 @@ class Kept:
 
     user_data: bytes | None = field(default=None, repr=False)
     host_password: int | None = None
+    temperatures: bytes | None = field(default=None, repr=False)  # saved histogram, as the module holds it
     firmware: KeptFirmware = field(default_factory=KeptFirmware)
 
     def as_data(self) -> dict[str, str]:
@@ -62,24 +64,30 @@ class Kept:
             found["user_data"] = self.user_data.hex()
         if self.host_password is not None:
             found["host_password"] = f"{self.host_password:08x}"
+        if self.temperatures is not None:
+            found["temperatures"] = self.temperatures.hex()
         return found
 
     @classmethod
     def from_data(cls, data: dict[str, str]) -> Kept:
         """The inverse of `as_data`, with firmware as shipped. Raises InputError."""
-        unknown = set(data) - {"user_data", "host_password"}
+        known = [each.name for each in fields(cls) if each.name != "firmware"]
+        unknown = set(data).difference(known)
         if unknown:
-            raise InputError(f"unknown key {min(unknown)!r}", "user_data or host_password")
+            raise InputError(f"unknown key {min(unknown)!r}", f"one of {', '.join(known)}")
         try:
             user = bytes.fromhex(data["user_data"]) if "user_data" in data else None
             password = int(data["host_password"], 16) if "host_password" in data else None
+            temperatures = bytes.fromhex(data["temperatures"]) if "temperatures" in data else None
         except (TypeError, ValueError):
             raise InputError("text that is not hexadecimal", "hexadecimal digits") from None
         if user is not None and len(user) != 128:
             raise InputError(f"{len(user)} bytes", "128 bytes", field="user_data")
         if password is not None and not 0 <= password <= HOST_LAST:
             raise InputError(f"{password:08x}", f"at most {HOST_LAST:08x}", field="host_password")
-        return cls(user, password)
+        if temperatures is not None and len(temperatures) != TEMPERATURE_BYTES:
+            raise InputError(f"{len(temperatures)} bytes", f"{TEMPERATURE_BYTES} bytes", field="temperatures")
+        return cls(user, password, temperatures)
 
 
 class NonVolatile:
@@ -181,6 +189,10 @@ class NonVolatile:
     def keep_firmware(self, firmware: KeptFirmware) -> None:
         """The banks hold something new."""
         self._keep(replace(self.kept, firmware=firmware))
+
+    def keep_temperatures(self, histogram: bytes) -> None:
+        """The temperature histogram, as 11 numbers of 32 bits."""
+        self._keep(replace(self.kept, temperatures=histogram))
 
     def _keep(self, kept: Kept) -> None:
         self.kept = kept

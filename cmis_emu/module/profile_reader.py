@@ -138,7 +138,7 @@ def read_profile(source: Located) -> Profile:
         codes |= vdm.codes()
     if given_codes.get("DiagnosticPagesSupported", 1):
         codes |= read_diagnostics(source, regmap, flat=product.flat)
-    cdb, cdb_codes = read_cdb(source, given_codes, flat=product.flat)
+    cdb, cdb_codes = read_cdb(source, given_codes, revision, flat=product.flat)
     codes |= cdb_codes
     firmware = _firmware(source, codes | given_codes, cdb, revision)
     if firmware is not None:

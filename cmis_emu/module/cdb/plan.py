@@ -100,10 +100,13 @@ class CdbPlan:
         none = Privilege.NONE
         return max(self.privileges.get(code, none), self.group_privileges.get(group, none))
 
+    def command_ms(self, group: str) -> int:
+        """How long a command of the group takes from its trigger to its end, in whole ms, rounded up."""
+        return -(-(self.capture_ns + self.checking_ns + self.execution_ns(group)) // NS_PER_MS)
+
     def needed_ms(self) -> int:
         """How long commands take at most, those apart that say themselves how long they take."""
-        longest = max([EXECUTION_MS, *self.execution_ms.values()])
-        return int(self.capture_ms + self.checking_ms + longest) + 1
+        return max(self.command_ms(group) for group in ("", *self.execution_ms))
 
     def completion_ms(self) -> int:
         """MaxCompletionTime of 0040h (CMD-03)."""

@@ -31,7 +31,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from cmis_emu.module.cdb.command import Privilege
-from cmis_emu.module.cdb.groups import ALWAYS, GROUPS
+from cmis_emu.module.cdb.groups import ALWAYS, GROUPS, SINCE
 from cmis_emu.module.cdb.plan import (
     ACCESS_UNIT,
     BUSY_BASE_MS,
@@ -75,7 +75,9 @@ LONGEST_BUSY_MS = 31 * BUSY_UNIT_MS
 LONGEST_ACCESS = 256 * ACCESS_UNIT
 
 
-def read_cdb(source: Located, given: Mapping[str, Any], *, flat: bool) -> tuple[CdbPlan | None, dict[str, int]]:
+def read_cdb(
+    source: Located, given: Mapping[str, Any], revision: tuple[int, int], *, flat: bool
+) -> tuple[CdbPlan | None, dict[str, int]]:
     """The plan, None without CDB, and the codes of page 01h that the section stands for.
 
     `given`: codes that the profile's registers give.
@@ -89,7 +91,7 @@ def read_cdb(source: Located, given: Mapping[str, Any], *, flat: bool) -> tuple[
     codes = _advertised(section).codes()
     if not given.get(INSTANCES, 1):
         return None, {}
-    groups = _groups(section)
+    groups = _groups(section, revision)
     times = section.section("timing_ms")
     times.check_keys((*_TIMES, _MAX_COMPLETION))
     values: dict[str, Any] = {_TIMES[key]: times.number(key, 0, LONGEST_MS) for key in times if key in _TIMES}
@@ -136,7 +138,7 @@ def _advertised(section: Located) -> Advertised:
     )
 
 
-def _groups(section: Located) -> tuple[str, ...]:
+def _groups(section: Located, revision: tuple[int, int]) -> tuple[str, ...]:
     choice = [name for name in GROUPS if name not in ALWAYS]
     given = section.get("groups", [])
     if not isinstance(given, list):
@@ -146,6 +148,10 @@ def _groups(section: Located) -> tuple[str, ...]:
             near = get_close_matches(str(name), choice, 1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise section.error("groups", name, f"a list of {', '.join(choice)}{hint}")
+        since = SINCE.get(name, revision)
+        if revision < since:
+            found, expected = (".".join(map(str, each)) for each in (revision, since))
+            raise section.error("groups", f"{name} at revision {found}", f"revision {expected} or later")
     return tuple(dict.fromkeys(given))
 
 
