@@ -72,7 +72,7 @@ class Firmware:
         wanted, self._wanted = self._wanted, None
         asked, self._asked = self._asked, False
         failures = self.store.boot(wanted, self._does_not_boot)
-        self._error_waits = failures > 0
+        self._error_waits |= failures > 0
         self.mirror()
         duration_ns = max(management_ns, self.plan.boot_ns if asked else 0) + failures * self.plan.watchdog_ns
         slow = self.faults.take((Kind.SLOW,), Phase.BOOT, bank=self.store.running)

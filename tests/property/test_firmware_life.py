@@ -39,6 +39,7 @@ class Model:
     running: str = "A"
     coming: str | None = None  # version on its way
     sent: int = 0
+    spoilt: bool = False
 
     @property
     def target(self) -> str:
@@ -98,7 +99,7 @@ class FirmwareLife(RuleBasedStateMachine):
             assert status == STATE
         else:
             assert status == SUCCESS
-            model.coming, model.sent = name, 0
+            model.coming, model.sent, model.spoilt = name, 0, False
             model.lose(model.target)
 
     def _block(self) -> tuple[int, bytes]:
@@ -126,6 +127,28 @@ class FirmwareLife(RuleBasedStateMachine):
             assert self.host.block(address, data, epl=True) == SUCCESS
             self.model.sent += len(data)
 
+    @precondition(lambda self: self.model.coming is not None)
+    @rule(bit=st.integers(0, 7))
+    def write_something_else(self, bit: int) -> None:
+        address, data = self._block()
+        if data:
+            assert self.host.block(address, bytes([data[0] ^ 1 << bit]) + data[1:]) == SUCCESS
+            self.model.sent += len(data)
+            self.model.spoilt = True
+
+    @precondition(lambda self: self.model.coming is None and not self.model.trial)
+    @rule(name=st.sampled_from(sorted(IMAGES)), commits=st.booleans(), how=st.sampled_from(INTERRUPTED))
+    def update(self, name: str, commits: bool, how: str) -> None:
+        """All steps of an update, and an end after each of the last two."""
+        self.start(name)
+        self.write_the_rest()
+        self.complete()
+        self.run(0)
+        if commits:
+            self.commit()
+        self.as_the_rules_say()
+        self._end(how)
+
     @rule()
     def complete(self) -> None:
         model = self.model
@@ -133,7 +156,7 @@ class FirmwareLife(RuleBasedStateMachine):
         if model.coming is None:
             assert status == STATE
             return
-        whole = model.sent == len(IMAGES[model.coming]) - HEADER
+        whole = model.sent == len(IMAGES[model.coming]) - HEADER and not model.spoilt
         assert (status == SUCCESS) == whole
         if whole:
             model.banks[model.target] = model.coming
