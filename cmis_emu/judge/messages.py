@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 from cmis_emu.judge.check import AbsentError
 from cmis_emu.judge.session import Session
+from cmis_emu.layouts.cdb import BITMAP_BYTES, FIRST_EPL_REPLY, LPL_BYTES, MODULE_FEATURES_REPLY, check_code
+from cmis_emu.registers.field import Field
 
 BUSY = 0x80
 SUCCESS, ABORTED, UNKNOWN, PARAMETER, NOT_ABORTED, BAD_CODE = 0x01, 0x03, 0x41, 0x42, 0x43, 0x45
 QUERY_STATUS, ABORT, MODULE_FEATURES = 0x0000, 0x0004, 0x0040
-LPL_BYTES = 120
+FEATURES_OF = {0x02: 0x0042, 0x03: 0x0043, 0x04: 0x0044}
+"""Command with the bitmap of a group, by the group's first byte (CMD-05)."""
 LIMIT_S = 5.0  # hosts wait so long for a command that says nothing of its time
 STEP_S = 0.001
 BUSY_UNIT_S, BUSY_BASE_S = 0.160, 0.080  # CDB-11
-FIRST_EPL_REPLY = 240  # RPLLength of one page (CDB-06)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,20 @@ def need_command(s: Session, number: int) -> None:
 
 def lists(s: Session, number: int) -> bool:
     """Is the command in its bitmap? (CMD-03, CMD-05)"""
-    group = {0x02: 0x0042, 0x03: 0x0043, 0x04: 0x0044}.get(number >> 8)
+    group = FEATURES_OF.get(number >> 8)
     if group is None:
-        return _bit(ask(s, MODULE_FEATURES)[2:], number)
-    return lists(s, group) and _bit(ask(s, group), number & 0xFF)
+        return bit(general_bitmap(ask(s, MODULE_FEATURES)), number)
+    return lists(s, group) and bit(ask(s, group)[:BITMAP_BYTES], number & 0xFF)
 
 
-def _bit(bitmap: bytes, number: int) -> bool:
+def general_bitmap(features: bytes) -> bytes:
+    """The bitmap in the reply of 0040h; empty when that is too short."""
+    short = len(features) < MODULE_FEATURES_REPLY.sizeof()
+    return b"" if short else bytes(MODULE_FEATURES_REPLY.parse(features).commands)
+
+
+def bit(bitmap: bytes, number: int) -> bool:
+    """Bit `number` of a bitmap, counted from its first byte's lowest."""
     return number // 8 < len(bitmap) and bool(bitmap[number // 8] >> number % 8 & 1)
 
 
@@ -74,11 +83,6 @@ def max_busy_s(s: Session) -> float:
     if s.code("CdbMaxBusySpecMethod"):
         return BUSY_UNIT_S * max(1, s.code("CdbExtMaxBusyTime"))
     return BUSY_BASE_S - min(BUSY_BASE_S, s.code("CdbMaxBusyTime") / 1000)
-
-
-def check_code(data: bytes) -> int:
-    """One's complement of the sum (CDB-04)."""
-    return ~sum(data) & 0xFF
 
 
 def status(s: Session, instance: int = 1) -> int:
@@ -136,6 +140,16 @@ def reply(s: Session, instance: int = 1) -> tuple[int, int, bytes]:
     field = s.regmap.field("LPL")
     data = s.fetch(field.page, field.at, length, bank) if 0 < length <= LPL_BYTES else b""
     return length, s.now("RPLChkCode", bank=bank), data
+
+
+def reply_length_fits(length: int) -> bool:
+    """Is that a length of local bytes, or a number of pages? (CDB-06)"""
+    return length <= LPL_BYTES or length >= FIRST_EPL_REPLY
+
+
+def payload_pages(s: Session) -> list[Field]:
+    """The extended payload's field on each page that is advertised (CDB-13)."""
+    return [field for field in s.regmap.family("EPLData") if s.advertised(field.page)]
 
 
 def ask(s: Session, number: int, payload: bytes = b"") -> bytes:

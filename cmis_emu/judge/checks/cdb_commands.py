@@ -13,7 +13,8 @@ from cmis_emu.judge.messages import (
     SUCCESS,
     UNKNOWN,
     ask,
-    check_code,
+    bit,
+    general_bitmap,
     lists,
     need_cdb,
     need_command,
@@ -21,6 +22,14 @@ from cmis_emu.judge.messages import (
     run,
 )
 from cmis_emu.judge.session import Session
+from cmis_emu.layouts.cdb import (
+    FIRMWARE_FEATURES_REPLY,
+    SECURITY_FEATURES_REPLY,
+    SEGMENT_BYTES,
+    TEMPERATURE_BINS,
+    TEMPERATURE_REPLY,
+    check_code,
+)
 
 FIRMWARE_FEATURES, SECURITY_FEATURES = 0x0041, 0x0044
 REPLY_BYTES = {0x0040: 36, 0x0041: 18, 0x0042: 32, 0x0043: 32, 0x0044: 52, 0x0045: 1}
@@ -30,8 +39,8 @@ MECHANISMS = (0x00, 0x01, 0x10, 0x11)
 START_BYTES = 112
 APPLICATION, INTERFACE = 0x0050, 0x0051
 MEDIA, HOST = 0, 1
-TEMPERATURES, BINS = 0x0290, 11
-CERTIFICATE, SEGMENT_BYTES, LARGEST = 0x0400, 117, 4096
+TEMPERATURES = 0x0290
+CERTIFICATE, LARGEST = 0x0400, 4096
 X509_DER, DER_SEQUENCE = 2, 0x30
 
 
@@ -53,7 +62,7 @@ def commands(s: Session) -> Iterator[Outcome]:
         yield judged(code == check_code(data), "CDB-05", where, f"RPLChkCode {code:02X}h",
                      f"{check_code(data):02X}h", data)  # fmt: skip
         if number == MODULE_FEATURES:
-            own = bool(data[2 + number // 8 : 3 + number // 8] and data[2 + number // 8] >> number % 8 & 1)
+            own = bit(general_bitmap(data), number)
             yield judged(own, "CMD-03", where, "does not list itself", "its own bit set", data)
 
 
@@ -74,11 +83,13 @@ def firmware(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     need_command(s, FIRMWARE_FEATURES)
     data = ask(s, FIRMWARE_FEATURES)
-    if len(data) < REPLY_BYTES[FIRMWARE_FEATURES]:
-        yield failed("CMD-04", "reply", f"{len(data)} bytes", f"{REPLY_BYTES[FIRMWARE_FEATURES]}", data)
+    if len(data) < FIRMWARE_FEATURES_REPLY.sizeof():
+        yield failed("CMD-04", "reply", f"{len(data)} bytes", f"{FIRMWARE_FEATURES_REPLY.sizeof()}", data)
         return
-    yield judged(data[2] <= START_BYTES, "CMD-04", "StartCmdPayloadSize", f"{data[2]}", f"at most {START_BYTES}", data)
-    for where, value in (("write mechanism", data[5]), ("read mechanism", data[6])):
+    said = FIRMWARE_FEATURES_REPLY.parse(data)
+    start = int(said.start_payload_size)
+    yield judged(start <= START_BYTES, "CMD-04", "StartCmdPayloadSize", f"{start}", f"at most {START_BYTES}", data)
+    for where, value in (("write mechanism", said.write_mechanism), ("read mechanism", said.read_mechanism)):
         yield judged(value in MECHANISMS, "CMD-04", where, f"{value:02X}h", "00h, 01h, 10h or 11h", data)
 
 
@@ -117,15 +128,16 @@ def temperatures(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     need_command(s, TEMPERATURES)
     data = ask(s, TEMPERATURES, b"\0")
-    if len(data) != 8 + 4 * BINS:
-        yield failed("CMD-07", "reply", f"{len(data)} bytes", f"{8 + 4 * BINS}", data)
+    if len(data) != TEMPERATURE_REPLY.sizeof():
+        yield failed("CMD-07", "reply", f"{len(data)} bytes", f"{TEMPERATURE_REPLY.sizeof()}", data)
         return
+    head = TEMPERATURE_REPLY.sizeof() - 4 * (1 + TEMPERATURE_BINS)
     off: list[int] = []
     for order in (">", "<"):  # which byte order is right is not settled
-        total, *bins = struct.unpack(f"{order}{1 + BINS}I", data[4:])
+        total, *bins = struct.unpack(f"{order}{1 + TEMPERATURE_BINS}I", data[head:])
         off.append(abs(total - sum(bins)))
-    found = f"{min(off)} s off"
-    yield judged(min(off) <= BINS, "CMD-07", "TotalSeconds", found, "the sum of the bins, rounded", data)
+    good = min(off) <= TEMPERATURE_BINS
+    yield judged(good, "CMD-07", "TotalSeconds", f"{min(off)} s off", "the sum of the bins, rounded", data)
 
 
 @check("cdb-identity", Area.CDB, "CMD-09", "the device's certificate can be read in pieces", Level.SAFE)
@@ -133,7 +145,11 @@ def identity(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     need_command(s, CERTIFICATE)
     features = ask(s, SECURITY_FEATURES)
-    size = int.from_bytes(features[36:38], "big")
+    if len(features) < SECURITY_FEATURES_REPLY.sizeof():
+        yield failed("CMD-09", "0044h", f"{len(features)} bytes", f"{SECURITY_FEATURES_REPLY.sizeof()}", features)
+        return
+    said = SECURITY_FEATURES_REPLY.parse(features)
+    size = int(said.certificate_lengths[0])
     if not 0 < size <= LARGEST:
         yield failed("CMD-09", "CertificateLengths", f"{size}", f"1 to {LARGEST}", features)
         return
@@ -148,7 +164,7 @@ def identity(s: Session) -> Iterator[Outcome]:
         if not good or len(found) >= size:
             break
     yield judged(len(found) == size, "CMD-09", "certificate", f"{len(found)} bytes", f"{size}, as 0044h says")
-    if features[34] == X509_DER:
+    if said.certificate_format == X509_DER:
         inside = int.from_bytes(found[2:4], "big") + 4 if found[1:2] == b"\x82" else 0
         good = found[:1] == bytes([DER_SEQUENCE]) and inside == len(found)
         yield judged(good, "CMD-09", "form", bytes(found[:4]).hex(" "), "one DER sequence of that length")

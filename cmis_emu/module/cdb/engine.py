@@ -218,16 +218,17 @@ class CdbInstance:
         run = self._current()
         job = run.job
         assert job is not None
-        if run.fails_with is not None:
-            if job.abort is not None:
-                job.abort()
-            self._complete(Reply(run.fails_with))
-            return
         try:
-            reply = job.finish()
+            if run.fails_with is None:
+                reply = job.finish()
+            else:
+                reply = Reply(run.fails_with)
+                if job.abort is not None:
+                    job.abort()
         except Refusal as refusal:
             reply = Reply(refusal.status)
-        self._complete(reply)
+        if self._run is run:  # unless what it did has reset the module
+            self._complete(reply)
 
     def _abort(self) -> None:
         """CDB-15: ends the command under way, if that lets itself be ended."""
@@ -236,6 +237,8 @@ class CdbInstance:
             if run.job.abort is None:
                 return
             run.job.abort()
+        if self._run is not run:
+            return
         self._pages.adopt()
         self._complete(Reply(Status.ABORTED))
 
@@ -251,9 +254,9 @@ class CdbInstance:
         self._run = None
         self._pages.open()
         self._hold(0)
+        life = self._lives  # an interrupt's listener or a scenario may reset the module
         if self._says_so(run.code) and not unflagged:
             self._flags.latch(self._flag)
-        life = self._lives
         self._enter(run, Phase.COMPLETED)
         if life == self._lives and reply.then is not None:
             reply.then()

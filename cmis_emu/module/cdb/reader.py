@@ -70,6 +70,7 @@ _QUIRKS = ("strict_trigger", "nack_until_captured", "busy_trigger", "completion_
 _MODES = {"background": True, "foreground": False}
 _TRIGGERS = {"command_id": False, "any_write": True}
 _PROTECTORS = {"host": Privilege.HOST, "module": Privilege.MODULE}
+MOST_INSTANCES = 2
 LONGEST_MS = 65_535
 LONGEST_BUSY_MS = 31 * BUSY_UNIT_MS
 LONGEST_ACCESS = 256 * ACCESS_UNIT
@@ -82,6 +83,8 @@ def read_cdb(
 
     `given`: codes that the profile's registers give.
     """
+    if given.get(INSTANCES, 0) > MOST_INSTANCES:
+        raise source.section("registers").error(INSTANCES, given[INSTANCES], f"at most {MOST_INSTANCES} (CDB-01)")
     if source.get(SECTION) is None:
         return (CdbPlan() if given.get(INSTANCES) and not flat else None), {}
     section = source.section(SECTION)
@@ -128,7 +131,7 @@ def _advertised(section: Located) -> Advertised:
         expected = f"a multiple of {BUSY_UNIT_MS} up to {LONGEST_BUSY_MS}, or a number up to {BUSY_BASE_MS} (CDB-11)"
         raise section.error("max_busy_ms", busy, expected)
     return Advertised(
-        instances=int(section.number("instances", 1, 2, whole=True)) if "instances" in section else 1,
+        instances=int(section.number("instances", 1, MOST_INSTANCES, whole=True)) if "instances" in section else 1,
         background=_MODES[_word(section, "mode", _MODES, "background")],
         auto_paging=_yes(section, "auto_paging"),
         epl_pages=pages,
