@@ -118,6 +118,7 @@ class Linux:
         self.wire = Wire(bus, wait)
         self.limit = 5.0
         self.longest_message = 8
+        self.major = 0
 
     def poll(self, offset: int, done: Callable[[int], bool | None], limit_s: float) -> bool:
         """Read 8 bytes each 20 ms; True when `done`, False when it says None or time is over."""
@@ -155,7 +156,8 @@ class Linux:
         wire.select(MESSAGE_PAGE)
         wire.write(128, head[:2])
         wire.wait(pause_s)
-        if not self.poll(FLAGS, lambda value: bool(value & 0x40), limit_s):
+        flagged = self.major >= 5 or code not in (FEATURES, FIRMWARE_FEATURES)
+        if flagged and not self.poll(FLAGS, lambda value: bool(value & 0x40), limit_s):
             raise HostError(code, None)
         failed: list[int] = []
 
@@ -176,7 +178,8 @@ class Linux:
         return wire.read(136, length)
 
     def open(self) -> Features:
-        assert self.wire.read(REVISION, 1)[0] >> 4 >= 4
+        self.major = self.wire.read(REVISION, 1)[0] >> 4
+        assert self.major >= 4
         self.wire.select(0x01)
         advertised = self.wire.read(163, 2)
         assert advertised[0] >> 6 in (1, 2)

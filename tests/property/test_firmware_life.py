@@ -137,10 +137,17 @@ class FirmwareLife(RuleBasedStateMachine):
             self.model.spoilt = True
 
     @precondition(lambda self: self.model.coming is None and not self.model.trial)
-    @rule(name=st.sampled_from(sorted(IMAGES)), commits=st.booleans(), how=st.sampled_from(INTERRUPTED))
-    def update(self, name: str, commits: bool, how: str) -> None:
-        """All steps of an update, and an end after each of the last two."""
+    @rule(
+        name=st.sampled_from(sorted(IMAGES)),
+        spoils=st.booleans(),
+        commits=st.booleans(),
+        how=st.sampled_from(INTERRUPTED),
+    )
+    def update(self, name: str, spoils: bool, commits: bool, how: str) -> None:
+        """All steps of an update, and an end after the last."""
         self.start(name)
+        if spoils:
+            self.write_something_else(0)
         self.write_the_rest()
         self.complete()
         self.run(0)
