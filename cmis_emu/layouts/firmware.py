@@ -34,7 +34,7 @@ START_PAYLOAD_MAX = 112
 BLOCK_BYTES_MAX = 116
 
 MANAGEMENT_FEATURES = Struct(
-    "reserved" / Const(b"\0"),
+    Padding(1),
     "features"
     / BitStruct(
         "image_readback" / Flag,
