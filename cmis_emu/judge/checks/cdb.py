@@ -36,6 +36,7 @@ DELAY_MS = 200  # of a Query Status that is watched
 ABORT_S = 1.0
 SLACK_S = 0.005  # of polling
 FLAG_S = 0.2
+UNNOTICED_S = 0.1  # a command that should not have begun has ended by then
 MARK = b"\xa5\x5a\xc3\x3c"
 
 
@@ -93,11 +94,13 @@ def message_pages(s: Session) -> Iterator[Outcome]:
 def trigger(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     run(s, MODULE_FEATURES)
+    length = reply(s)[0]
     write_body(s, QUERY_STATUS, delay(0))
-    s.wait(SLACK_S)
-    answered = s.host.probe()
-    length = reply(s)[0] if answered else 0
-    yield judged(answered and not status(s) & BUSY, "CDB-03", "the body of a message", "a command runs", "nothing")
+    s.wait(UNNOTICED_S)
+    shown, after = status(s), reply(s)[0]
+    good = not shown & BUSY and after == length
+    found = f"status {shown:02X}h, RPLLength {after}"
+    yield judged(good, "CDB-03", "the body of a message", found, f"not busy, RPLLength {length} as before")
     write_command(s, QUERY_STATUS)
     ended = await_end(s)
     good = ended.status == SUCCESS and reply(s)[0] != length
