@@ -352,6 +352,8 @@ class Port:
         self.target.restore(self.occupant, state["target"])
         self.pins.put_back(state["pins"])
         self._host_signals = list(state["host_signals"])
+        if self._nvm is not None and self.occupant is not None:
+            self._nvm.keep_in_line(self.name, self.occupant.profile.name, self.occupant.nonvolatile.kept)
         is_low = self.occupant is not None and self.occupant.interrupt_asserted
         if is_low != was_low:
             self._interrupt(is_low)

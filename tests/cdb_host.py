@@ -41,6 +41,8 @@ def cdb(**changes: Any) -> Callable[[dict[str, Any]], None]:
         profile.pop("vdm")  # has limits of its own on revisions
         profile["revision"] = changes.get("revision", profile["revision"])
         profile["cdb"] = {k: v for k, v in {**BASE, **changes}.items() if k != "revision"}
+        if not profile["cdb"].get("epl_pages"):
+            profile["firmware"] |= {"write": ["lpl"]}
 
     return edit
 

@@ -15,6 +15,7 @@ import click
 from cmis_emu.cli import check as checking
 from cmis_emu.cli import running
 from cmis_emu.cli.demo import play
+from cmis_emu.cli.firmware import firmware
 from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
@@ -96,7 +97,10 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
 @click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in; here: unix:PATH")
 @click.option(
-    "--nvm", type=click.Path(path_type=Path), metavar="FOLDER", help="where modules keep user pages and passwords"
+    "--nvm",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="where modules keep user pages, passwords and firmware",
 )
 @click.option("--forget", is_flag=True, help="modules as from the factory, and nothing is kept")
 def run(
@@ -104,7 +108,7 @@ def run(
 ) -> None:
     """Run an emulator until interrupted; prints how to attach, then a live status.
 
-    What modules keep without power (user page 03h, host password) is kept under the emulator's name.
+    What modules keep without power (user page 03h, host password, firmware) is kept under the emulator's name.
     """
     running.run(source, name, speed, seed, serve, nvm, forget=forget)
 
@@ -240,6 +244,9 @@ def check(target: str, level: str, json_path: Path | None, junit_path: Path | No
     module, cycles its power states and applies its applications.
     """
     sys.exit(checking.check(target, checking.LEVELS[level], json_path, junit_path, attach))
+
+
+cli.add_command(firmware)
 
 
 @cli.command()

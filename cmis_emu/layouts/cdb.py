@@ -54,21 +54,6 @@ QUERY_STATUS_REPLY = Struct("length" / Const(2, Byte), "status" / Byte)  # CMD-0
 PASSWORD = Struct("password" / Int32ub)  # CMD-02
 
 MODULE_FEATURES_REPLY = Struct(Padding(2), "commands" / Bytes(BITMAP_BYTES), "max_completion_ms" / Int16ub)  # CMD-03
-FIRMWARE_FEATURES_REPLY = Struct(  # CMD-04
-    Padding(1),
-    "features" / Byte,
-    "start_payload_size" / Byte,
-    "erased_byte" / Byte,
-    "length_extension" / Byte,
-    "write_mechanism" / Byte,
-    "read_mechanism" / Byte,
-    "hitless_restart" / Byte,
-    "max_start" / Int16ub,
-    "max_abort" / Int16ub,
-    "max_write" / Int16ub,
-    "max_complete" / Int16ub,
-    "max_copy" / Int16ub,
-)
 GROUP_FEATURES_REPLY = Struct("commands" / Bytes(BITMAP_BYTES))  # CMD-05
 SECURITY_FEATURES_REPLY = Struct(
     "commands" / Bytes(BITMAP_BYTES),

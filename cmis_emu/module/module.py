@@ -16,6 +16,7 @@ from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
 from cmis_emu.module.cdb.controller import Cdb
 from cmis_emu.module.cdb.plan import CdbPlan
 from cmis_emu.module.cdb.surroundings import Surroundings
+from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.monitors import Monitors
@@ -88,6 +89,9 @@ class Module:
             self.memory, clock, round(profile.behaviour.flag_latency_ms * NS_PER_MS), self._interrupt_changed
         )
         self._powered = False
+        self._supplied = False
+        self._dip: Event | None = None
+        self._mgmt_init_ns = profile.durations_ns.get(MsmState.MGMT_INIT.value, 0)
         self._reset_low = False
         self._lp_mode = False
         self._selected = True
@@ -121,6 +125,10 @@ class Module:
             self._hold_off_nonvolatile,
             offered=profile.registers.get("PasswordEntrySupported", 0) != NOT_OFFERED,
         )
+        self.firmware: Firmware | None = None
+        if profile.firmware is not None:
+            self.firmware = Firmware(self, self.memory, self.flags, profile.firmware, self.nonvolatile.kept.firmware)
+            self.firmware.store.changed = self.nonvolatile.keep_firmware
         self.cdb: Cdb | None = None
         if profile.cdb is not None and not profile.flat:
             self.cdb = Cdb(self._surroundings(profile.cdb), self._hold_changed)
@@ -139,6 +147,7 @@ class Module:
             nonvolatile=self.nonvolatile,
             state=self.msm_state,
             restart=self.restart,
+            firmware=self.firmware,
         )
 
     def _bind(self) -> None:
@@ -290,6 +299,8 @@ class Module:
         """True while a state machine is in a transient state or a configuration is under way."""
         if self.msm.state in (MsmState.MGMT_INIT, MsmState.PWR_UP, MsmState.PWR_DN, MsmState.RESETTING):
             return True
+        if self.firmware is not None and self.firmware.about_to_run:
+            return True
         return any(bank.busy() for bank in self.banks)
 
     def peek(self, page: int, offset: int, length: int, bank: int = 0) -> bytes:
@@ -304,11 +315,38 @@ class Module:
 
     def set_power(self, on: bool) -> None:
         """Supply voltage applied or taken away (VccReset)."""
+        self._supplied = on
+        self._apply_power()
+
+    def dip(self, duration_ns: int) -> None:
+        """The supply goes for a while, whatever the host applies."""
+        if self._dip is not None:
+            self._dip.cancel()
+        self._dip = self.clock.after(duration_ns, self._dip_over)
+        self._apply_power()
+
+    def _dip_over(self) -> None:
+        self._dip = None
+        self._apply_power()
+
+    def _apply_power(self) -> None:
+        on = self._supplied and self._dip is None
         if on != self._powered:
             self._powered = on
             if not on:
                 self.plant.set_power(PowerMode.OFF)
             self.settle()
+
+    def restart(self) -> None:
+        """The module resets itself, as by SoftwareReset (RST-02)."""
+        if self.msm.state not in (MsmState.RESETTING, MsmState.RESET):
+            self._soft_reset = True
+            self.settle()
+
+    def hold_off(self, duration_ns: int) -> None:
+        """Acknowledge no access for a while."""
+        self._written_until_ns = max(self._written_until_ns, self.clock.now_ns + duration_ns)
+        self._hold_changed()
 
     def set_reset_pin(self, low: bool) -> None:
         """ResetL level; a pulse is seen after 10 us (RST-03)."""
@@ -340,11 +378,6 @@ class Module:
         self._fault_cause = cause
         self.settle()
 
-    def restart(self) -> None:
-        """A reset as SoftwareReset does it, from inside (RST-02)."""
-        self._soft_reset = True
-        self.settle()
-
     def _overheated(self) -> None:
         if self._managed:
             self.fault(OVERHEAT_CAUSE)
@@ -354,8 +387,11 @@ class Module:
         self._managed = False
         self.plant.on_change.clear()  # what the plant still does wakes no controller
         self.plant.before_change.clear()
-        if self._reset_timer is not None:
-            self._reset_timer.cancel()
+        for timer in (self._reset_timer, self._dip):
+            if timer is not None:
+                timer.cancel()
+        if self.firmware is not None:
+            self.firmware.close()
         for bank in self.banks:
             bank.close()
         self.monitors.close()
@@ -393,6 +429,8 @@ class Module:
 
     def msm_duration_ns(self, state: MsmState) -> int:
         """How long a transient module state lasts here (MSM-07)."""
+        if state is MsmState.MGMT_INIT:
+            return self._mgmt_init_ns
         return self.profile.durations_ns.get(state.value, 0)
 
     def msm_entered(self, state: MsmState) -> None:
@@ -406,7 +444,12 @@ class Module:
             for bank in self.banks:
                 bank.freeze()
             self._cause.set(self._fault_cause)
+        if state is MsmState.MGMT_INIT and self.firmware is not None:
+            usual_ns = self.profile.durations_ns.get(state.value, 0)
+            self._mgmt_init_ns = self.firmware.boot(usual_ns)
         if state is MsmState.LOW_PWR:
+            if not self._managed and self.firmware is not None:
+                self.firmware.booted()
             self._managed = True
         if self._powered:
             self.plant.set_power(_POWER[state])
@@ -486,6 +529,8 @@ class Module:
         self.memory.reset()
         self.nonvolatile.reset()
         self.flags.reset()
+        if self.firmware is not None:
+            self.firmware.reset()
         for bank in self.banks:
             bank.reset()
         self.monitors.reset()

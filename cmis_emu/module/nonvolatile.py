@@ -1,7 +1,7 @@
-"""What a module keeps without power, and who may change it: user memory and passwords (RST-07, PW-01 to PW-03).
+"""What a module keeps without power, and who may change it: user memory, passwords, firmware (RST-07, PW-01 to PW-03).
 
-Owns page 03h, both password areas and PasswordCmdResult. What is kept is one small value, `Kept`; where it is
-stored is not known here: the port is told of every change.
+Owns page 03h, both password areas and PasswordCmdResult. What is kept is one value, `Kept`; where it is stored is
+not known here: the port is told of every change. What firmware means is known to `firmware_store.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
 from cmis_emu.errors import InputError
+from cmis_emu.module.firmware_bank import KeptFirmware
 from cmis_emu.registers.memory import Memory, Write
 from cmis_emu.registers.regmap import page_number
 
@@ -54,9 +55,10 @@ class Kept:
     user_data: bytes | None = field(default=None, repr=False)
     host_password: int | None = None
     temperatures: bytes | None = field(default=None, repr=False)  # saved histogram, as the module holds it
+    firmware: KeptFirmware = field(default_factory=KeptFirmware)
 
     def as_data(self) -> dict[str, str]:
-        """Plain text values, for a file."""
+        """User data and password as plain text values, for a file. Firmware is too much for text."""
         found = {}
         if self.user_data is not None:
             found["user_data"] = self.user_data.hex()
@@ -68,8 +70,8 @@ class Kept:
 
     @classmethod
     def from_data(cls, data: dict[str, str]) -> Kept:
-        """The inverse of `as_data`. Raises InputError."""
-        known = [each.name for each in fields(cls)]
+        """The inverse of `as_data`, with firmware as shipped. Raises InputError."""
+        known = [each.name for each in fields(cls) if each.name != "firmware"]
         unknown = set(data).difference(known)
         if unknown:
             raise InputError(f"unknown key {min(unknown)!r}", f"one of {', '.join(known)}")
@@ -183,6 +185,10 @@ class NonVolatile:
         """The user page holds something new."""
         if self._user is not None:
             self._keep(replace(self.kept, user_data=bytes(self._user.data)))
+
+    def keep_firmware(self, firmware: KeptFirmware) -> None:
+        """The banks hold something new."""
+        self._keep(replace(self.kept, firmware=firmware))
 
     def keep_temperatures(self, histogram: bytes) -> None:
         """The temperature histogram, as 11 numbers of 32 bits."""

@@ -14,6 +14,7 @@ from cmis_emu.module.control_sets import ControlSets
 from cmis_emu.module.diagnostic_results import DiagnosticResults
 from cmis_emu.module.diagnostics import Diagnostics
 from cmis_emu.module.equaliser import InputEqualiser
+from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.loopbacks import LoopbackControls
 from cmis_emu.module.module import Module
@@ -46,6 +47,7 @@ CONTROLLERS: tuple[type, ...] = (
     LoopbackControls,
     Vdm,
     Cdb,
+    Firmware,
 )
 
 

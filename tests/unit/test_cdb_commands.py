@@ -194,7 +194,11 @@ def test_a_reply_whose_check_code_hosts_take_for_none_is_avoided(variant: Varian
 
 @pytest.mark.rule("CMD-04")
 def test_without_firmware_commands_nothing_can_be_written(variant: Variant) -> None:
-    assert CdbHost(variant(cdb())).ask(0x0041) == bytes(18)
+    def bare(profile: dict[str, Any]) -> None:
+        cdb()(profile)
+        profile.pop("firmware")
+
+    assert CdbHost(variant(bare)).ask(0x0041) == bytes(18)
 
 
 # -- applications -----------------------------------------------------------------------------------------------

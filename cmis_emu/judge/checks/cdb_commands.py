@@ -23,13 +23,13 @@ from cmis_emu.judge.messages import (
 )
 from cmis_emu.judge.session import Session
 from cmis_emu.layouts.cdb import (
-    FIRMWARE_FEATURES_REPLY,
     SECURITY_FEATURES_REPLY,
     SEGMENT_BYTES,
     TEMPERATURE_BINS,
     TEMPERATURE_REPLY,
     check_code,
 )
+from cmis_emu.layouts.firmware import MANAGEMENT_FEATURES
 
 FIRMWARE_FEATURES, SECURITY_FEATURES = 0x0041, 0x0044
 REPLY_BYTES = {0x0040: 36, 0x0041: 18, 0x0042: 32, 0x0043: 32, 0x0044: 52, 0x0045: 1}
@@ -83,11 +83,11 @@ def firmware(s: Session) -> Iterator[Outcome]:
     need_cdb(s)
     need_command(s, FIRMWARE_FEATURES)
     data = ask(s, FIRMWARE_FEATURES)
-    if len(data) < FIRMWARE_FEATURES_REPLY.sizeof():
-        yield failed("CMD-04", "reply", f"{len(data)} bytes", f"{FIRMWARE_FEATURES_REPLY.sizeof()}", data)
+    if len(data) < MANAGEMENT_FEATURES.sizeof():
+        yield failed("CMD-04", "reply", f"{len(data)} bytes", f"{MANAGEMENT_FEATURES.sizeof()}", data)
         return
-    said = FIRMWARE_FEATURES_REPLY.parse(data)
-    start = int(said.start_payload_size)
+    said = MANAGEMENT_FEATURES.parse(data)
+    start = int(said.start_cmd_payload_size)
     yield judged(start <= START_BYTES, "CMD-04", "StartCmdPayloadSize", f"{start}", f"at most {START_BYTES}", data)
     for where, value in (("write mechanism", said.write_mechanism), ("read mechanism", said.read_mechanism)):
         yield judged(value in MECHANISMS, "CMD-04", where, f"{value:02X}h", "00h, 01h, 10h or 11h", data)

@@ -98,7 +98,7 @@ class Command:
     start: Callable[[Request], Job]
     lpl_lengths: tuple[int, int] = (0, 0)
     privilege: Privilege = Privilege.NONE
-    check_state: Callable[[], None] | None = None
+    check_state: Callable[[], object] | None = None
 
 
 class CommandGroup(Protocol):

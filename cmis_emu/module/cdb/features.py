@@ -11,13 +11,13 @@ from functools import partial
 
 from cmis_emu.layouts.cdb import (
     EXTERNAL_FEATURES_REPLY,
-    FIRMWARE_FEATURES_REPLY,
     GROUP_FEATURES_REPLY,
     MODULE_FEATURES_REPLY,
     SECURITY_FEATURES_REPLY,
     bitmap,
     check_code,
 )
+from cmis_emu.layouts.firmware import MANAGEMENT_FEATURES
 from cmis_emu.module.cdb.command import Command, Job, Reply, Request
 from cmis_emu.module.cdb.surroundings import Surroundings
 
@@ -68,7 +68,7 @@ class Features:
 
     def _no_firmware(self, _: Request) -> Job:
         """No way to write an image, and no time that it would take."""
-        return self._answer(bytes(FIRMWARE_FEATURES_REPLY.sizeof()))
+        return self._answer(bytes(MANAGEMENT_FEATURES.sizeof()))
 
     def _no_security(self, _: Request) -> Job:
         return self._answer(bytes(SECURITY_FEATURES_REPLY.sizeof()))

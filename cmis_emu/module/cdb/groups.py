@@ -1,6 +1,7 @@
 """Which groups of CDB commands there are: one line each, the name in a profile and what makes the group.
 
-`general` and `features` are in every module with CDB; the others where the profile's section `cdb` names them.
+`general` and `features` are in every module with CDB; `firmware` where the profile has the section of that name,
+the others where its section `cdb` names them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from cmis_emu.module.cdb.applications import Applications
 from cmis_emu.module.cdb.command import CommandGroup
 from cmis_emu.module.cdb.features import Features
+from cmis_emu.module.cdb.firmware import FirmwareCommands
 from cmis_emu.module.cdb.general import General
 from cmis_emu.module.cdb.performance import Performance
 from cmis_emu.module.cdb.security import Security
@@ -18,6 +20,7 @@ from cmis_emu.module.cdb.surroundings import Surroundings
 GROUPS: Mapping[str, Callable[[Surroundings], CommandGroup]] = {
     "general": General,
     "features": Features,
+    "firmware": FirmwareCommands.of,
     "applications": Applications,
     "performance": Performance,
     "security": Security,

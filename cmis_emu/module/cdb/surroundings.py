@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from cmis_emu.clock import Clock
 from cmis_emu.module.cdb.command import Command
 from cmis_emu.module.cdb.plan import CdbPlan
+from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.nonvolatile import NonVolatile
@@ -31,4 +32,5 @@ class Surroundings:
     nonvolatile: NonVolatile
     state: Callable[[], MsmState]
     restart: Callable[[], None]
+    firmware: Firmware | None = None
     commands: dict[int, Command] = field(default_factory=dict)
