@@ -516,6 +516,8 @@ class Port:
             self.occupant.memory.forget_faults()
             for fault in self._faults:
                 fault.attach(self)
+        if self._nvm is not None and self.occupant is not None:
+            self._nvm.keep_in_line(self.name, self.occupant.profile.name, self.occupant.nonvolatile.kept)
         is_low = self.occupant is not None and self.occupant.interrupt_asserted
         if is_low != was_low:
             self._interrupt(is_low)

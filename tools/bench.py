@@ -23,6 +23,7 @@ from bench_links import links
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.bus.preload import wire
+from cmis_emu.layouts.firmware_image import HEADER_BYTES, Version, sample
 
 PROFILE = "qsfpdd-400g-dr4"
 REPEATS = 7
@@ -89,6 +90,53 @@ def in_process(count: int) -> dict[str, float]:
     }
     emu.close()
     return found
+
+
+def firmware(size: int) -> dict[str, float]:
+    """CPU of an update by 2048-byte blocks, and of as many bare writes, which only store their bytes."""
+    command, block_bytes = 128, 2048
+    image = sample(Version(9, 9), size)
+    emu = Emulator.load(PROFILE, clock=ManualClock(), seed=1)
+    emu.settle()
+    target = next(iter(emu.buses[1].targets.values()))
+    writes = 0
+
+    def write(data: bytes) -> None:
+        nonlocal writes
+        writes += 1
+        target.write(data)
+
+    def send(code: int, lpl: bytes = b"", epl: int = 0) -> None:
+        head = code.to_bytes(2, "big") + epl.to_bytes(2, "big") + bytes([len(lpl)])
+        write(b"\x7e\x00\x9f")
+        write(bytes([command + 2]) + head[2:] + bytes([~sum(head + lpl) & 0xFF, 0, 0]) + lpl)
+        write(bytes([command]) + head[:2])
+        emu.clock.advance_ns(5_000_000_000 if epl == 0 else 20_000_000)  # type: ignore[attr-defined]
+        if target.write(b"\x25") is None or target.read(1) != b"\x01":
+            raise SystemExit(f"command {code:04X}h: found no success")
+
+    start = time.process_time()
+    send(0x0101, len(image).to_bytes(4, "big") + bytes(4) + image[:HEADER_BYTES])
+    payload = image[HEADER_BYTES:]
+    for at in range(0, len(payload), block_bytes):
+        block = payload[at : at + block_bytes]
+        for page in range(0, len(block), 128):
+            write(bytes([126, 0, 0xA0 + page // 128]))
+            write(b"\x80" + block[page : page + 128])
+        send(0x0104, at.to_bytes(4, "big"), len(block))
+    send(0x0107)
+    update_s = time.process_time() - start
+    stored = bytes((191, *range(8)))
+    target.write(b"\x7e\x00\x10")
+    start = time.process_time()
+    for _ in range(writes):
+        target.write(stored)
+    bare_s = time.process_time() - start
+    emu.close()
+    return {
+        f"firmware {size >> 10} KiB by EPL blocks: CPU s": update_s,
+        f"firmware {size >> 10} KiB: CPU, ratio to bare writes": update_s / bare_s,
+    }
 
 
 def _round_trips(path: Path, request: bytes, reply: int, count: int) -> float:
@@ -207,6 +255,7 @@ def main() -> int:
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
     results: dict[str, Any] = dict(in_process(100_000 // scale))
+    results |= firmware((1 << 20) // scale)
     results |= over_socket(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
@@ -216,7 +265,7 @@ def main() -> int:
         print(json.dumps(results, indent=1))
         return 0
     for name, value in results.items():
-        unit = "" if any(word in name for word in ("modules", "ratio")) else " us"
+        unit = "" if any(word in name for word in ("modules", "ratio", "CPU s")) else " us"
         print(f"{name:<56} {value:10.3f}{unit}")
     return 0
 

@@ -16,6 +16,7 @@ from cmis_emu.cli import check as checking
 from cmis_emu.cli import running
 from cmis_emu.cli import scenario as scenarios
 from cmis_emu.cli.demo import play
+from cmis_emu.cli.firmware import firmware
 from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
@@ -97,7 +98,10 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
 @click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in; here: unix:PATH")
 @click.option(
-    "--nvm", type=click.Path(path_type=Path), metavar="FOLDER", help="where modules keep user pages and passwords"
+    "--nvm",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="where modules keep user pages, passwords and firmware",
 )
 @click.option("--forget", is_flag=True, help="modules as from the factory, and nothing is kept")
 def run(
@@ -105,7 +109,7 @@ def run(
 ) -> None:
     """Run an emulator until interrupted; prints how to attach, then a live status.
 
-    What modules keep without power (user page 03h, host password) is kept under the emulator's name.
+    What modules keep without power (user page 03h, host password, firmware) is kept under the emulator's name.
     """
     running.run(source, name, speed, seed, serve, nvm, forget=forget)
 
@@ -287,6 +291,9 @@ def scenario_run(
 ) -> None:
     """Run scenarios: on an emulator of their own, or with --attach on a running one."""
     sys.exit(scenarios.run(files, speed, seed, attach, report, quiet=quiet))
+
+
+cli.add_command(firmware)
 
 
 @cli.command()

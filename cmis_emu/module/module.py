@@ -13,7 +13,11 @@ from functools import partial
 from typing import Any
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
+from cmis_emu.module.cdb.controller import Cdb
+from cmis_emu.module.cdb.plan import CdbPlan
+from cmis_emu.module.cdb.surroundings import Surroundings
 from cmis_emu.module.faults import ModuleFaults
+from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.machine_faults import MODULE_FLAG, Linger, MachineFaults, Skip
@@ -26,6 +30,7 @@ from cmis_emu.module.seam import Rule
 from cmis_emu.module.states import MsmState
 from cmis_emu.module.static_faults import Misprint
 from cmis_emu.module.vdm import Vdm
+from cmis_emu.module.vdm_plan import VdmPlan
 from cmis_emu.physics.parameters import Environment, PowerMode
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.field import Access, OnRead
@@ -94,6 +99,9 @@ class Module:
             self.faults.flags,
         )
         self._powered = False
+        self._supplied = False
+        self._dip: Event | None = None
+        self._mgmt_init_ns = profile.durations_ns.get(MsmState.MGMT_INIT.value, 0)
         self._reset_low = False
         self._lp_mode = False
         self._selected = True
@@ -103,7 +111,8 @@ class Module:
         self._unsettled = False
         self._stale = True
         self._reset_timer: Event | None = None
-        self._hold_until_ns = 0
+        self._written_until_ns = 0  # holds off because of a write (I2C-11)
+        self._hold_until_ns = 0  # of that and of CDB
         self.started_ns = 0  # when it last left reset
         self._managed = False
         self._trips: dict[object, OverheatProtection] = {}
@@ -118,20 +127,7 @@ class Module:
         self.monitors = Monitors(
             self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state, self.faults.monitors
         )
-        self.vdm: Vdm | None = None
-        if profile.vdm is not None and not profile.flat:
-            self.vdm = Vdm(
-                self.memory,
-                profile,
-                profile.vdm,
-                clock,
-                self.flags,
-                self.plant,
-                self.banks,
-                self.faults.vdm,
-                self.faults.monitors,
-            )
-            self.plant.before_change.append(self.vdm.inputs_change)
+        self.vdm = self._vdm(profile.vdm)
         self.protection = OverheatProtection(clock, self.plant, self._overheated)
         self.nonvolatile = NonVolatile(
             self.memory,
@@ -140,8 +136,40 @@ class Module:
             self._hold_off_nonvolatile,
             offered=profile.registers.get("PasswordEntrySupported", 0) != NOT_OFFERED,
         )
+        self.firmware: Firmware | None = None
+        if profile.firmware is not None:
+            self.firmware = Firmware(self, self.memory, self.flags, profile.firmware, self.nonvolatile.kept.firmware)
+            self.firmware.store.changed = self.nonvolatile.keep_firmware
+        self.cdb: Cdb | None = None
+        if profile.cdb is not None and not profile.flat:
+            self.cdb = Cdb(self._surroundings(profile.cdb), self._hold_changed)
         self.plant.on_change.append(self._plant_changed)
         self._reset_registers()
+
+    def _vdm(self, plan: VdmPlan | None) -> Vdm | None:
+        if plan is None or self.profile.flat:
+            return None
+        seams = self.faults
+        found = Vdm(
+            self.memory, self.profile, plan, self.clock, self.flags, self.plant, self.banks, seams.vdm, seams.monitors
+        )
+        self.plant.before_change.append(found.inputs_change)
+        return found
+
+    def _surroundings(self, plan: CdbPlan) -> Surroundings:
+        return Surroundings(
+            profile=self.profile,
+            plan=plan,
+            memory=self.memory,
+            clock=self.clock,
+            flags=self.flags,
+            plant=self.plant,
+            banks=self.banks,
+            nonvolatile=self.nonvolatile,
+            state=self.msm_state,
+            restart=self.restart,
+            firmware=self.firmware,
+        )
 
     def _bind(self) -> None:
         cell = self.memory.cell
@@ -182,8 +210,9 @@ class Module:
         return self.memory.read(address, length, 0)
 
     def clocked_out(self, address: int, data: bytes) -> None:
-        """Clear-on-read for the bytes that left the module."""
+        """Clear-on-read for the bytes that left the module, and the next page where pages follow each other."""
         self.memory.clocked_out(address, data)
+        self.memory.move_on(address, len(data))
 
     def clock_out(self, address: int, length: int) -> bytes | None:
         """A whole read of up to 128 bytes: the four calls above in one, for speed. None is a NACK."""
@@ -197,7 +226,7 @@ class Module:
             live.refresh(now)
         if page.overlay is not None or page.shown:
             data = memory.read(address, length, now)
-            memory.clocked_out(address, data)
+            self.clocked_out(address, data)
             return data
         start = address & 127
         end = start + length
@@ -205,6 +234,8 @@ class Module:
         # Nothing set among the flags of the page: by far the commonest case, and told by one count of zeros.
         if page.clear_first < end and page.data.count(0, page.clear_first, page.clear_last + 1) != page.clear_size:
             memory.clocked_out(address, data)
+        if end >= 128 and page.successor is not None:
+            memory.move_on(address, length)
         return data
 
     def write(self, address: int, data: bytes) -> None:
@@ -213,18 +244,23 @@ class Module:
         behaviour = self.profile.behaviour
         hold_ms = behaviour.page_holdoff_ms if address <= 127 < address + len(data) else behaviour.write_holdoff_ms
         if hold_ms:
-            self._hold_until_ns = max(self._hold_until_ns, self.clock.now_ns + round(hold_ms * NS_PER_MS))
+            self._written_until_ns = max(self._written_until_ns, self.clock.now_ns + round(hold_ms * NS_PER_MS))
+            self._hold_changed()
 
     def _hold_off_nonvolatile(self) -> None:
-        self._hold_until_ns = self.clock.now_ns + round(self.profile.behaviour.nvm_holdoff_ms * NS_PER_MS)
+        self._written_until_ns = self.clock.now_ns + round(self.profile.behaviour.nvm_holdoff_ms * NS_PER_MS)
+        self._hold_changed()
 
-    def hold_off(self, duration_ns: int) -> None:
-        """Answer no access for so long from now (I2C-11)."""
-        self._hold_until_ns = max(self._hold_until_ns, self.clock.now_ns + duration_ns)
+    def _hold_changed(self) -> None:
+        cdb_ns = 0 if self.cdb is None else self.cdb.hold_until_ns
+        self._hold_until_ns = max(self._written_until_ns, cdb_ns)
 
     def write_limit(self, address: int) -> int:
-        """I2C-06."""
-        return self.profile.behaviour.write_limit
+        """I2C-06: longer on the pages of CDB."""
+        limit = self.profile.behaviour.write_limit
+        if address >= 128 and self.cdb is not None:
+            return self.cdb.write_limit(self.memory.upper, limit)
+        return limit
 
     # -- the back door -----------------------------------------------------------------------------
 
@@ -293,6 +329,8 @@ class Module:
         """True while a state machine is in a transient state or a configuration is under way."""
         if self.msm.state in (MsmState.MGMT_INIT, MsmState.PWR_UP, MsmState.PWR_DN, MsmState.RESETTING):
             return True
+        if self.firmware is not None and self.firmware.about_to_run:
+            return True
         return any(bank.busy() for bank in self.banks)
 
     def peek(self, page: int, offset: int, length: int, bank: int = 0) -> bytes:
@@ -307,11 +345,38 @@ class Module:
 
     def set_power(self, on: bool) -> None:
         """Supply voltage applied or taken away (VccReset)."""
+        self._supplied = on
+        self._apply_power()
+
+    def dip(self, duration_ns: int) -> None:
+        """The supply goes for a while, whatever the host applies."""
+        if self._dip is not None:
+            self._dip.cancel()
+        self._dip = self.clock.after(duration_ns, self._dip_over)
+        self._apply_power()
+
+    def _dip_over(self) -> None:
+        self._dip = None
+        self._apply_power()
+
+    def _apply_power(self) -> None:
+        on = self._supplied and self._dip is None
         if on != self._powered:
             self._powered = on
             if not on:
                 self.plant.set_power(PowerMode.OFF)
             self.settle()
+
+    def restart(self) -> None:
+        """The module resets itself, as by SoftwareReset (RST-02)."""
+        if self.msm.state not in (MsmState.RESETTING, MsmState.RESET):
+            self._soft_reset = True
+            self.settle()
+
+    def hold_off(self, duration_ns: int) -> None:
+        """Acknowledge no access for a while."""
+        self._written_until_ns = max(self._written_until_ns, self.clock.now_ns + duration_ns)
+        self._hold_changed()
 
     def set_reset_pin(self, low: bool) -> None:
         """ResetL level; a pulse is seen after 10 us (RST-03)."""
@@ -368,13 +433,18 @@ class Module:
         self._managed = False
         self.plant.on_change.clear()  # what the plant still does wakes no controller
         self.plant.before_change.clear()
-        if self._reset_timer is not None:
-            self._reset_timer.cancel()
+        for timer in (self._reset_timer, self._dip):
+            if timer is not None:
+                timer.cancel()
+        if self.firmware is not None:
+            self.firmware.close()
         for bank in self.banks:
             bank.close()
         self.monitors.close()
         if self.vdm is not None:
             self.vdm.close()
+        if self.cdb is not None:
+            self.cdb.close()
         self.protection.close()
         for key in tuple(self._trips):
             self.untrip(key)
@@ -417,9 +487,9 @@ class Module:
 
     def reset_s(self) -> bool:
         """ResetS = VccReset or HwReset or SoftwareReset (RST-01)."""
-        return not self._supplied() or self._reset_low or self._soft_reset
+        return not self._runs() or self._reset_low or self._soft_reset
 
-    def _supplied(self) -> bool:
+    def _runs(self) -> bool:
         """Is there a supply, and enough of it?"""
         return self._powered and self.plant.supply_v >= self.profile.plant.supply.reset_v
 
@@ -439,6 +509,8 @@ class Module:
 
     def msm_duration_ns(self, state: MsmState) -> int:
         """How long a transient module state lasts here (MSM-07)."""
+        if state is MsmState.MGMT_INIT:
+            return self._mgmt_init_ns
         return self.profile.durations_ns.get(state.value, 0)
 
     def msm_entered(self, state: MsmState) -> None:
@@ -452,12 +524,17 @@ class Module:
             for bank in self.banks:
                 bank.freeze()
             self._cause.set(self._fault_cause)
-        elif state is MsmState.MGMT_INIT:
+        if state is MsmState.MGMT_INIT:
             self.started_ns = self.clock.now_ns
+            if self.firmware is not None:
+                usual_ns = self.profile.durations_ns.get(state.value, 0)
+                self._mgmt_init_ns = self.firmware.boot(usual_ns)
         if state is MsmState.LOW_PWR:
+            if not self._managed and self.firmware is not None:
+                self.firmware.booted()
             self._managed = True
             self.flags.begin()
-        self.plant.set_power(_POWER[state] if self._supplied() else PowerMode.OFF)
+        self.plant.set_power(_POWER[state] if self._runs() else PowerMode.OFF)
         self._state.set(FLAT_STATE if self.profile.flat and self._managed else state.code)
         self._stale = True
         if state in _FLAGGED and not self.profile.flat and not self._hides_change():
@@ -501,6 +578,8 @@ class Module:
                     each.check()
             if self.vdm is not None:
                 self.vdm.settled(stale)
+            if self.cdb is not None:
+                self.cdb.settled(stale)
             for bank in self.banks:
                 bank.settled()
         finally:
@@ -534,12 +613,17 @@ class Module:
         self.memory.reset()
         self.nonvolatile.reset()
         self.flags.reset()
+        if self.firmware is not None:
+            self.firmware.reset()
         for bank in self.banks:
             bank.reset()
         self.monitors.reset()
         if self.vdm is not None:
             self.vdm.reset()
-        self._hold_until_ns = 0
+        self._written_until_ns = 0
+        if self.cdb is not None:
+            self.cdb.reset()
+        self._hold_changed()
 
     def _interrupt_changed(self, asserted: bool) -> None:
         if self.interrupt_listener is not None:

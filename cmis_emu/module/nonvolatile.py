@@ -1,22 +1,24 @@
-"""What a module keeps without power, and who may change it: user memory and passwords (RST-07, PW-01 to PW-03).
+"""What a module keeps without power, and who may change it: user memory, passwords, firmware (RST-07, PW-01 to PW-03).
 
-Owns page 03h, both password areas and PasswordCmdResult. What is kept is one small value, `Kept`; where it is
-stored is not known here: the port is told of every change.
+Owns page 03h, both password areas and PasswordCmdResult. What is kept is one value, `Kept`; where it is stored is
+not known here: the port is told of every change. What firmware means is known to `firmware_store.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
 from cmis_emu.errors import InputError
+from cmis_emu.module.firmware_bank import KeptFirmware
 from cmis_emu.registers.memory import Memory, Write
 from cmis_emu.registers.regmap import page_number
 
 USER_DATA = "UserNVData"
 HOST_PASSWORD = 0x0000_1011  # as modules leave the factory (PW-01)
 HOST_LAST = 0x7FFF_FFFF  # host passwords end here, module passwords begin behind
+TEMPERATURE_BYTES = 44  # of a saved histogram
 NOT_OFFERED = 1  # tri_state code of PasswordEntrySupported
 
 
@@ -52,32 +54,40 @@ class Kept:
 
     user_data: bytes | None = field(default=None, repr=False)
     host_password: int | None = None
+    temperatures: bytes | None = field(default=None, repr=False)  # saved histogram, as the module holds it
+    firmware: KeptFirmware = field(default_factory=KeptFirmware)
 
     def as_data(self) -> dict[str, str]:
-        """Plain text values, for a file."""
+        """User data and password as plain text values, for a file. Firmware is too much for text."""
         found = {}
         if self.user_data is not None:
             found["user_data"] = self.user_data.hex()
         if self.host_password is not None:
             found["host_password"] = f"{self.host_password:08x}"
+        if self.temperatures is not None:
+            found["temperatures"] = self.temperatures.hex()
         return found
 
     @classmethod
     def from_data(cls, data: dict[str, str]) -> Kept:
-        """The inverse of `as_data`. Raises InputError."""
-        unknown = set(data) - {"user_data", "host_password"}
+        """The inverse of `as_data`, with firmware as shipped. Raises InputError."""
+        known = [each.name for each in fields(cls) if each.name != "firmware"]
+        unknown = set(data).difference(known)
         if unknown:
-            raise InputError(f"unknown key {min(unknown)!r}", "user_data or host_password")
+            raise InputError(f"unknown key {min(unknown)!r}", f"one of {', '.join(known)}")
         try:
             user = bytes.fromhex(data["user_data"]) if "user_data" in data else None
             password = int(data["host_password"], 16) if "host_password" in data else None
+            temperatures = bytes.fromhex(data["temperatures"]) if "temperatures" in data else None
         except (TypeError, ValueError):
             raise InputError("text that is not hexadecimal", "hexadecimal digits") from None
         if user is not None and len(user) != 128:
             raise InputError(f"{len(user)} bytes", "128 bytes", field="user_data")
         if password is not None and not 0 <= password <= HOST_LAST:
             raise InputError(f"{password:08x}", f"at most {HOST_LAST:08x}", field="host_password")
-        return cls(user, password)
+        if temperatures is not None and len(temperatures) != TEMPERATURE_BYTES:
+            raise InputError(f"{len(temperatures)} bytes", f"{TEMPERATURE_BYTES} bytes", field="temperatures")
+        return cls(user, password, temperatures)
 
 
 class NonVolatile:
@@ -144,13 +154,14 @@ class NonVolatile:
         self._report(_ACCEPTED[self.level])
         return True
 
-    def change(self, password: int) -> bool:
+    def change(self, password: int, *, holds_off: bool = True) -> bool:
         """A new host password; needs an unlocked module and a number of the host's range (PW-01)."""
         if self.level is Level.LOCKED or not 0 <= password <= HOST_LAST:
             self._report(_NOT_ACCEPTED)
             return False
-        self._keep(Kept(self.kept.user_data, password))
-        self._hold_off()
+        self._keep(replace(self.kept, host_password=password))
+        if holds_off:
+            self._hold_off()
         self._report(_ACCEPTED[self.level])
         return True
 
@@ -173,7 +184,15 @@ class NonVolatile:
     def keep_user_data(self) -> None:
         """The user page holds something new."""
         if self._user is not None:
-            self._keep(Kept(bytes(self._user.data), self.kept.host_password))
+            self._keep(replace(self.kept, user_data=bytes(self._user.data)))
+
+    def keep_firmware(self, firmware: KeptFirmware) -> None:
+        """The banks hold something new."""
+        self._keep(replace(self.kept, firmware=firmware))
+
+    def keep_temperatures(self, histogram: bytes) -> None:
+        """The temperature histogram, as 11 numbers of 32 bits."""
+        self._keep(replace(self.kept, temperatures=histogram))
 
     def _keep(self, kept: Kept) -> None:
         self.kept = kept

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from cmis_emu.module.cdb.controller import Cdb
 from cmis_emu.module.control_sets import ControlSets
 from cmis_emu.module.diagnostic_results import DiagnosticResults
 from cmis_emu.module.diagnostics import Diagnostics
 from cmis_emu.module.equaliser import InputEqualiser
+from cmis_emu.module.firmware import Firmware
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.loopbacks import LoopbackControls
 from cmis_emu.module.module import Module
@@ -44,6 +46,8 @@ CONTROLLERS: tuple[type, ...] = (
     DiagnosticResults,
     LoopbackControls,
     Vdm,
+    Cdb,
+    Firmware,
 )
 
 

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.layouts.application import Application
+from cmis_emu.module.cdb.plan import CdbPlan
+from cmis_emu.module.firmware_plan import FirmwarePlan
 from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.module.timing import LatencyParameters
 from cmis_emu.module.vdm_plan import VdmPlan
@@ -129,6 +131,8 @@ class Profile:
     password: PasswordPolicy
     latency: LatencyParameters | None
     vdm: VdmPlan | None
+    cdb: CdbPlan | None
+    firmware: FirmwarePlan | None
     regmap: RegisterMap = field(repr=False)
     compiled: CompiledMap = field(repr=False)
     image: Mapping[int, bytes] = field(repr=False)

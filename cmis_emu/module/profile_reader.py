@@ -13,8 +13,12 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from cmis_emu.clock import NS_PER_MS, NS_PER_S
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.layouts.application import Application, lanes_of
+from cmis_emu.module.cdb.plan import Advertised, CdbPlan
+from cmis_emu.module.cdb.reader import read_cdb
 from cmis_emu.module.control_sets import RX_SETTINGS, TX_SETTINGS
 from cmis_emu.module.diagnostics_reader import read_diagnostics
+from cmis_emu.module.firmware_plan import FirmwarePlan
+from cmis_emu.module.firmware_reader import VERSION_FIELDS, CdbOffer, read_firmware, version_codes, with_firmware
 from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.profile_image import advertised_applications, image_of
@@ -50,6 +54,8 @@ _KEYS = (
     "plant",
     "vdm",
     "diagnostics",
+    "cdb",
+    "firmware",
 )
 _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start", "media_start")
 _NETWORK_PATH = "network_path"
@@ -133,6 +139,12 @@ def read_profile(source: Located) -> Profile:
         codes |= vdm.codes()
     if given_codes.get("DiagnosticPagesSupported", 1):
         codes |= read_diagnostics(source, regmap, flat=product.flat)
+    cdb, cdb_codes = read_cdb(source, given_codes, revision, flat=product.flat)
+    codes |= cdb_codes
+    firmware = _firmware(source, codes | given_codes, cdb, revision)
+    if firmware is not None:
+        codes |= _versions(registers, firmware, given_codes)
+    cdb = with_firmware(source, cdb, firmware)
     codes |= given_codes
 
     def advertised(name: str) -> int:
@@ -169,6 +181,8 @@ def read_profile(source: Located) -> Profile:
         latency=_latency(source),
         plant=plant,
         vdm=vdm,
+        cdb=cdb,
+        firmware=firmware,
         regmap=regmap,
         compiled=compiled,
         image=image,
@@ -212,6 +226,35 @@ def _password(source: Located, regmap: RegisterMap) -> PasswordPolicy:
         if page not in known:
             raise section.error("protects", page, f"a list of pages such as 03h, each one of {', '.join(known)}")
     return PasswordPolicy(**{**section, "protects": tuple(protects)})
+
+
+def _firmware(
+    source: Located, codes: Mapping[str, int | bytes], cdb: CdbPlan | None, revision: tuple[int, int]
+) -> FirmwarePlan | None:
+    """The section `firmware`, with what CDB is advertised to do."""
+
+    def code(name: str) -> int:
+        found = codes.get(name, 0)
+        return found if isinstance(found, int) else 0
+
+    part = codes.get("VendorPN", b"")
+    offer = CdbOffer(
+        plan=cdb,
+        advertised=Advertised.of({name: code(name) for name in codes}),
+        part_number=part.decode("ascii", "replace").strip() if isinstance(part, bytes) else "",
+        revision=revision,
+    )
+    return read_firmware(source, offer)
+
+
+def _versions(registers: Located, firmware: FirmwarePlan, given: Mapping[str, int | bytes]) -> dict[str, int]:
+    """The version registers follow from the images (FW-03); a line that says otherwise is refused."""
+    codes = version_codes(firmware)
+    for name in (name for pair in VERSION_FIELDS for name in pair):
+        if given.get(name, codes.get(name, 0)) != codes.get(name, 0):
+            expected = f"{codes.get(name, 0)}, as the section firmware says, or no such line"
+            raise registers.error(name, given[name], expected)
+    return codes
 
 
 def _latency(source: Located) -> LatencyParameters | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from cmis_emu.clock import NEVER
@@ -42,6 +43,7 @@ class Write:
 
 
 WriteHook = Callable[[Write], None]
+Taker = Callable[[int, bytes], bool]
 ClearHook = Callable[["Page", int, int], None]
 
 
@@ -91,7 +93,10 @@ class Page:
         "locked",
         "number",
         "overlay",
+        "plain",
         "shown",
+        "successor",
+        "taker",
     )
 
     def __init__(self, compiled: CompiledPage, bank: int) -> None:
@@ -101,7 +106,10 @@ class Page:
         self.first = 0 if compiled.number == LOWER else HALF
         self.data = bytearray(compiled.reset)
         self.live: LiveRegion | None = None
+        self.plain = bytes(compiled.write_mask) == b"\xff" * HALF  # every bit is there and writable
         self.locked = False  # protected by a password: host writes do nothing
+        self.successor: Page | None = None  # the page on which a run past the end goes on (CDB-13)
+        self.taker: Taker | None = None  # (index, data) of a host write: True when it stores nothing here
         self.hooks: dict[int, WriteHook] = {}
         self.overlay: Overlay | None = None  # what hosts read instead of `data`
         self.shown: dict[int, tuple[int, int]] = {}  # by byte: (bits that a host reads otherwise, as what)
@@ -119,6 +127,17 @@ class Page:
         return bytes(found)
 
 
+@cache
+def _slots(field: Field) -> tuple[tuple[int, int, int, int], ...]:
+    """Of each element: index of its first byte in the page, bytes, lsb, mask. Shared by the cells of all modules."""
+    first_address = 0 if field.page == LOWER else HALF
+    widths = [(msb - lsb + 1) if size == 1 else 8 * size for _, size, msb, lsb in field.elements]
+    return tuple(
+        (first - first_address, size, lsb, (1 << width) - 1)
+        for (first, size, _, lsb), width in zip(field.elements, widths, strict=True)
+    )
+
+
 class Cell:
     """A field bound to its bytes on one bank: raw codes, no access rules, no hooks."""
 
@@ -128,11 +147,7 @@ class Cell:
         self.field = field
         self.page = page
         self.data = page.data
-        self.slots: list[tuple[int, int, int, int]] = []  # (index of first byte, bytes, lsb, mask)
-        for lane in range(1, field.count + 1):
-            first, size, msb, lsb = field.element(lane)
-            width = (msb - lsb + 1) if size == 1 else 8 * size
-            self.slots.append((first - page.first, size, lsb, (1 << width) - 1))
+        self.slots = _slots(field)
         known = page.compiled.implemented
         self.implemented = any(known[index] >> lsb & mask for index, _, lsb, mask in self.slots)
         """False when the profile does not advertise the field, so that it behaves as reserved."""
@@ -399,6 +414,11 @@ class Memory:
             return  # PW-02: acknowledged and ignored, as any write that has no effect
         if self.gate is not None:
             data = self.gate.pass_on(page, start, data)
+        if page.taker is not None and page.taker(start, data):
+            return
+        if page.successor is not None and start + len(data) >= HALF:
+            self._write_on(page, start, data)
+            return
         if len(data) == 1:
             self._store_byte(page, start, data[0])
             targets = (page,) if page is self.lower or not self.broadcast() else tuple(self._broadcast(page))
@@ -420,6 +440,24 @@ class Memory:
         """A write to a page whichever is selected, past the gate: masked stores, each hook once."""
         self._write_run(page, start, data)
 
+    def _write_on(self, page: Page, start: int, data: bytes) -> None:
+        """A write that comes to the end of a page and goes on, or may go on, on the next one (CDB-13)."""
+        while data:
+            piece, data = data[: HALF - start], data[HALF - start :]
+            self._write_run(page, start, piece)
+            start += len(piece)
+            if start == HALF:
+                start = 0
+                assert page.successor is not None
+                page = page.successor
+                self.select(page.number, page.bank)
+
+    def move_on(self, address: int, length: int) -> None:
+        """So many bytes were read: on pages that follow each other, the end of one maps the next (CDB-13)."""
+        page = self.upper
+        if page.successor is not None and address >= HALF and (address & 127) + length >= HALF:
+            self.select(page.successor.number, page.successor.bank)
+
     def _write_run(self, page: Page, start: int, data: bytes) -> None:
         pieces: list[tuple[int, bytes]] = []
         rest, at = data, start
@@ -429,9 +467,14 @@ class Memory:
         targets = [page] if page is self.lower or not self.broadcast() else list(self._broadcast(page))
         for each in targets:
             for at, piece in pieces:
+                if each.plain:
+                    each.data[at : at + len(piece)] = piece
+                    continue
                 for step, value in enumerate(piece):
                     self._store_byte(each, at + step, value)
         for each in targets:
+            if not each.hooks:
+                continue
             called: list[WriteHook] = []
             for at, piece in pieces:
                 for step in range(len(piece)):

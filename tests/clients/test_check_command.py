@@ -29,7 +29,7 @@ def test_a_profile_passes_in_full() -> None:
     assert " 0 failed, " in last
     assert "full in " in last
     assert "  pass applications: every application runs on every start" in done.stdout
-    assert "n/a: CDB is not advertised" in done.stdout
+    assert "n/a: command 0290h is not listed" in done.stdout
 
 
 def test_read_only_is_the_default_and_says_what_it_did_not_run() -> None:

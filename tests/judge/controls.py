@@ -14,6 +14,7 @@ from conftest import DR4
 from meddle import BANK_SELECT, LOWER, PAGE_SELECT, Bench, Meddler, StuckPins, Subject
 
 from cmis_emu.judge.host import BusHost
+from cmis_emu.module.cdb.faults import CdbFaults
 
 Make = Callable[[Bench], Subject]
 
@@ -235,7 +236,6 @@ def VDM(data: dict[str, Any]) -> None:
     }
 
 
-CDB = registers(CdbInstancesSupported=1)
 vdm = profile("vdm", VDM)
 
 
@@ -252,7 +252,6 @@ def diagnostics_with(**changes: Any) -> Callable[[dict[str, Any]], None]:
 no_media_input = profile("no-media-input", diagnostics_with(loopbacks=["media_output", "host_output", "host_input"]))
 one_side_at_a_time = profile("one-side", diagnostics_with(simultaneous_loopbacks=None))
 all_lanes_at_once = profile("all-lanes", diagnostics_with(loopbacks_per_lane=None))
-cdb = profile("cdb", CDB)
 
 
 def restless(subject: Subject, page: int, at: int, data: bytes) -> bytes:
@@ -304,51 +303,61 @@ def gated_are_others(subject: Subject, page: int, at: int, data: bytes) -> bytes
     return bytes([data[0] ^ 2]) + data[1:] if (page, at) == (0x14, 192) and shown & 0x10 else data
 
 
-def answering(
-    *,
-    size: int = 36,
-    code_off: int = 0,
-    bitmap: int = 0x01,
-    flag: bool = True,
-    unknown: int = 0x41,
-    bad: int = 0x45,
-    late: bool = False,
-) -> Make:
-    """A CDB that answers 0040h; the keywords break it."""
+def groups(name: str) -> Make:
+    """A DR4 of revision 5.3 with one more group of CDB commands."""
+
+    def edit(data: dict[str, Any]) -> None:
+        data["revision"] = "5.3"
+        data["cdb"]["groups"] = [name]
+
+    return profile(f"cdb-{name}", edit)
+
+
+def cdb_section(kind: str, **values: Any) -> Make:
+    """Another section `cdb`."""
+    return profile(kind, lambda data: data["cdb"].update(values))
+
+
+foreground = cdb_section("cdb-foreground", mode="foreground", max_busy_ms=1920)
+performance, identity, applications = groups("performance"), groups("security"), groups("applications")
+
+
+def faulty(arm: Callable[[CdbFaults], object], base: Make = dr4) -> Make:
+    """An engine with a fault."""
 
     def make(bench: Bench) -> Subject:
-        subject = cdb(bench)
-        module = subject.inside
-        last = [0]
-
-        def hook(page: int, at: int, data: bytes) -> tuple[int, bytes]:
-            if page == 0x9F and at == 128:
-                number = int.from_bytes(data, "big")
-                message = bytes(module.peek(0x9F, 128, 128))
-                length = message[4]
-                total = ~sum(data + message[2:5] + message[8 : 8 + length]) & 0xFF
-                if total != message[5]:
-                    status = bad
-                elif number != 0x0040:
-                    status = unknown
-                else:
-                    status = 1
-                    reply = bytearray(36)
-                    reply[2 + 8] = bitmap
-                    module.set("LPL", bytes(reply[:size]).ljust(120, b"\0"))
-                    module.set("RPLLength", size)
-                    module.set("RPLChkCode", (~sum(reply[:size]) & 0xFF) ^ code_off)
-                if late:
-                    status, last[0] = last[0], status
-                module.set("CdbHasFailed1", status >> 6 & 1)
-                module.set("CdbCommandResult1", status & 0x3F)
-                if flag:
-                    module.set("CdbCmdCompleteFlag1", 1)
-            return at, data
-
-        return replace(subject, host=Meddler(subject.host, on_write=hook))
+        subject = base(bench)
+        assert subject.inside.cdb is not None
+        arm(subject.inside.cdb.faults)
+        return subject
 
     return make
+
+
+def stale_status(bench: Bench) -> Subject:
+    """While a command runs, the status byte still shows how the last one ended."""
+    subject = dr4(bench)
+    last = [0]
+
+    def hook(value: int) -> int:
+        last[0] = last[0] if value & 0x80 else value
+        return last[0]
+
+    return replace(subject, host=Meddler(subject.host, values={(LOWER, 37): hook}))
+
+
+def body_triggers(bench: Bench) -> Subject:
+    """A message is carried out when its body is written, whatever its command."""
+    subject = dr4(bench)
+
+    def hook(page: int, at: int, data: bytes) -> tuple[int, bytes] | None:
+        if page != 0x9F or at != 130:
+            return at, data
+        subject.host.write(at, data)
+        subject.host.write(128, b"\0\0")
+        return None
+
+    return replace(subject, host=Meddler(subject.host, on_write=hook))
 
 
 # -- states and paths ---------------------------------------------------------------------------------------
@@ -511,12 +520,10 @@ POSITIVE: dict[str, Make] = {
     "vdm-hold": vdm,
     "vdm-flags": vdm,
     "vdm-masks": vdm,
+    "cdb-applications": applications,
+    "cdb-temperatures": performance,
+    "cdb-identity": identity,
     "loopback-controls": no_media_input,
-    "cdb-advertisement": cdb,
-    "cdb-status": cdb,
-    "cdb-commands": answering(),
-    "cdb-refusals": answering(),
-    "cdb-complete": answering(),
 }
 """Where a check does not apply to the DR4: a module on which it passes."""
 
@@ -688,22 +695,83 @@ CONTROLS: dict[str, dict[str, Make]] = {
         "not all alike": reads(0x2D, 130, 0x0F, vdm),
     },
     "cdb-advertisement": {
-        "a reserved number of pages": reads(0x01, 163, 0x4F, cdb),
-        "three instances": reads(0x01, 163, 0xC0, cdb),
+        "a reserved number of pages": reads(0x01, 163, 0x4F),
+        "three instances": reads(0x01, 163, 0xC0),
     },
-    "cdb-status": {"a reserved result": back_door(("CdbCommandResult1", 0x20), base=cdb)},
-    "cdb-commands": {
-        "does not answer": cdb,
-        "a short reply": answering(size=30),
-        "a wrong reply check code": answering(code_off=1),
-        "an empty bitmap": answering(bitmap=0),
+    "cdb-status": {"a reserved result": back_door(("CdbCommandResult1", 0x20))},
+    "cdb-pages": {
+        "no message page": lacks_page(0x9F),
+        "lengths are not kept": deaf(0x9F, 130, 133),
+        "a page of payload is missing": lacks_page(0xA9),
+        "a page of payload keeps nothing": deaf(0xA3, 128, 255),
+    },
+    "cdb-trigger": {
+        "triggers are ignored": faulty(lambda f: f.ignore_trigger(0x0000, count=None)),
+        "the body is a trigger": body_triggers,
+        "the second byte alone is none": deaf(0x9F, 129, 129),
     },
     "cdb-refusals": {
-        "an unknown command succeeds": answering(unknown=1),
-        "a wrong check code is taken": answering(bad=1),
-        "the status before is still there": answering(late=True),
+        "an unknown command succeeds": reads(LOWER, 37, lambda v: 1 if v == 0x41 else v),
+        "a wrong check code is taken": reads(LOWER, 37, lambda v: 1 if v == 0x45 else v),
+        "a right check code is refused": faulty(lambda f: f.fail(0x0000, 0x45, count=None)),
+        "the status before is still there": stale_status,
     },
-    "cdb-complete": {"no flag": answering(flag=False)},
+    "cdb-complete": {
+        "no flag": faulty(lambda f: f.no_completion_flag(count=None)),
+        "no flag after a failure": faulty(lambda f: f.no_completion_flag(0x7FFE, count=None)),
+        "busy for ever": faulty(lambda f: f.busy_forever(0x0040, count=None)),
+    },
+    "cdb-busy": {
+        "the status before is still there": stale_status,
+        "background is said, accesses are refused": reads(0x01, 163, lambda v: v | 0x20, foreground),
+        "refuses for longer than it says": reads(0x01, 166, 0x28, foreground),
+        "answers at once": reads(LOWER, 37, 1),
+        "three bytes of reply": faulty(lambda f: f.wrong_reply_length(0x0000, 3, count=None)),
+    },
+    "cdb-meanwhile": {
+        "the reply of the second command": faulty(lambda f: f.wrong_reply_length(0x0000, 36, count=None)),
+        "fails": faulty(lambda f: f.fail(0x0000, count=None)),
+    },
+    "cdb-abort": {
+        "ignored": writes(lambda _, page, at, data: None if (page, data) == (0x9F, b"\0\4") else (at, data)),
+        "the next command fails": faulty(lambda f: f.fail(0x0040, nth=2, count=None)),
+    },
+    "cdb-kept": {
+        "the length is gone": reads(0x9F, 132, 0),
+        "a reserved reply length": faulty(lambda f: f.wrong_reply_length(0x0000, 200, count=None)),
+    },
+    "cdb-auto-paging": {
+        "not said": reads(0x01, 163, lambda v: v & 0xEF),
+        "only said": reads(0x01, 163, lambda v: v | 0x10, cdb_section("cdb-no-paging", auto_paging=False)),
+    },
+    "cdb-commands": {
+        "does not answer": faulty(lambda f: f.fail(count=None)),
+        "a short reply": faulty(lambda f: f.wrong_reply_length(0x0040, 30, count=None)),
+        "a wrong reply check code": faulty(lambda f: f.wrong_reply_check_code(0x0041, count=None)),
+        "an empty bitmap": reads(0x9F, 146, 0),
+    },
+    "cdb-bitmaps": {
+        "what is listed is unknown": faulty(lambda f: f.fail(0x0042, 0x41, count=None)),
+        "what is not listed is answered": reads(0x9F, 146, lambda v: v & 0xF7),
+        "monitoring that is listed is unknown": faulty(lambda f: f.fail(0x0201, 0x41, count=None), performance),
+    },
+    "cdb-firmware": {
+        "a reserved mechanism": reads(0x9F, 141, 0x05),
+        "too long a header": reads(0x9F, 138, 200),
+    },
+    "cdb-applications": {
+        "another application": reads(0x9F, 137, 99, applications),
+        "text that cannot be printed": reads(0x9F, 140, 7, applications),
+    },
+    "cdb-temperatures": {
+        "the sum is another": reads(0x9F, 143, lambda v: v + 100 & 0xFF, performance),
+        "a short reply": faulty(lambda f: f.wrong_reply_length(0x0290, 20, count=None), performance),
+    },
+    "cdb-identity": {
+        "no certificate": reads(0x9F, 139, 0, identity),
+        "a segment of another number": reads(0x9F, 138, 9, identity),
+        "a certificate of no length": faulty(lambda f: f.wrong_reply_length(0x0044, 20, count=None), identity),
+    },
     "diagnostics-capabilities": {
         "no pattern": back_door(("HostSideGeneratorSupportedPatterns", 0)),
     },

@@ -58,6 +58,7 @@ applications:
 """
 
 
+@pytest.mark.timeout(400)  # half a minute of one core, several times that on a busy machine
 @pytest.mark.parametrize("text", [FOUR_BANKS, MUXPONDER], ids=["four-banks", "muxponder"])
 def test_products_beyond_the_library_pass_in_full(text: str, tmp_path: Path) -> None:
     path = tmp_path / "product.yaml"

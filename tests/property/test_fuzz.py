@@ -21,6 +21,9 @@ A = 0x50
 DR4 = "qsfpdd-400g-dr4"
 VDM_PAGES = {0x20, 0x21, 0x22, 0x24, 0x25, 0x26, 0x28, 0x29, 0x2A, 0x2C, 0x2D, 0x2F}  # of three groups
 PAGES = {0, 1, 2, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES}
+CDB_PAGES = {0x9F, *range(0xA0, 0xB0)}
+STATUS = {0, 1, 3, *range(0x40, 0x48), 0x81, 0x82, 0x83}
+COMMANDS = (0x0000, 0x0001, 0x0002, 0x0004, 0x0004, 0x0040, 0x0041, 0x0042, 0x0100, 0x8000)
 HOT = (3, 8, 9, 26, 31, 118, 126, 127, 128, 130, 132, 134, 138, 143, 144, 145, 153, 178, 179, 180, 213, 235, 255)
 HOT += (152, 160, 168, 177, 181, 182, 183)  # engines and loopbacks
 DPSM_CODES = range(1, 8)
@@ -32,7 +35,8 @@ FLAG_BLOCKS = (
     (0x2C, 128, 255, 0x2D, 128),
 )
 """FLG-05: page, first, last, page and first of masks."""
-FIRST_OF = {first + step: first for first in (0x20, 0x24, 0x28) for step in (1, 2)}
+FIRST_OF = {first + step: first for first in (0x20, 0x24, 0x28) for step in (1, 2)} | dict.fromkeys(CDB_PAGES, 0xA0)
+FIRST_OF[0x9F] = 0x9F
 """Pages of further groups, and those whose file describes them."""
 MONITORS = range(14, 26)
 
@@ -70,7 +74,7 @@ def step(emu: Emulator, dice: Dice) -> None:
                 if register <= 26 < register + len(data) and dice.chance(90):  # no software reset this time
                     data = bytes(value & ~0x08 for value in data)
                 if register == 126 and dice.chance(80):
-                    data = bytes([0, sorted(PAGES)[dice.below(7)]])
+                    data = bytes([0, (*sorted(PAGES)[:7], 0x9F, 0xA0, 0xAF)[dice.below(10)]])
                 messages.append(Message(address, 0, bytes([register]) + data))
         with contextlib.suppress(BusError):
             bus.transfer(messages)
@@ -107,8 +111,11 @@ def step(emu: Emulator, dice: Dice) -> None:
 
 def sensible(emu: Emulator, dice: Dice) -> None:
     """What a host does that means it, in any order: stage, apply, deinitialise, disable, ask for low power."""
-    bus, kind = emu.smbus(1), dice.below(10)
+    bus, kind = emu.smbus(1), dice.below(12)
     with contextlib.suppress(OSError):
+        if kind > 9:
+            message(emu, dice)
+            return
         if kind == 9:
             bus.write_byte_data(A, 26, (0x40, 0x00, 0x40, 0x50)[dice.below(4)])
             return
@@ -129,6 +136,18 @@ def sensible(emu: Emulator, dice: Dice) -> None:
             bus.write_byte_data(A, 128, (0, 0, 0xFF, 3 << 2 * leg)[dice.below(4)])
         else:
             bus.write_byte_data(A, (130, 132, 138, 131)[dice.below(4)], (0, 0, 0, 1 << leg)[dice.below(4)])
+
+
+def message(emu: Emulator, dice: Dice) -> None:
+    """A CDB message that is right, or nearly so."""
+    bus, command = emu.buses[1], COMMANDS[dice.below(len(COMMANDS))]
+    lpl = dice.bytes((0, 2, 4, dice.below(121))[dice.below(4)])
+    head = bytes([command >> 8, command & 0xFF, 0, 8 * dice.chance(10), len(lpl)])
+    code = ~sum(head + lpl) & 0xFF if dice.chance(85) else dice.below(256)
+    with contextlib.suppress(BusError):
+        bus.transfer([Message(A, 0, bytes([126, 0, 0x9F]))])
+        bus.transfer([Message(A, 0, bytes([130]) + head[2:] + bytes([code, 0, 0]) + lpl)])
+        bus.transfer([Message(A, 0, bytes([128]) + head[:2])])
 
 
 def byte_event(target: Target, dice: Dice) -> None:
@@ -156,7 +175,9 @@ def check(emu: Emulator) -> None:
     half = {-1: lower, **upper}
     assert lower[3] >> 1 & 7 in MSM_CODES
     assert lower[3] & 0xF0 == 0
-    assert lower[127] in PAGES
+    assert lower[127] in PAGES | CDB_PAGES
+    assert lower[37] in STATUS
+    assert lower[38] == 0
     # identity and checksums: nothing a host does changes page 00h, 01h or 02h
     assert lower[:3] == b"\x18\x52\x04"
     assert upper[0][222] == sum(upper[0][128:222]) & 0xFF
@@ -214,7 +235,7 @@ def image_after_reset(emu: Emulator) -> dict[int, bytes]:
     pins.power = True
     emu.settle()
     found = {}
-    for page in (-1, *sorted(PAGES)):
+    for page in (-1, *sorted(PAGES | CDB_PAGES)):
         data = bytearray(port.module.peek(page, 0 if page < 0 else 128, 128))
         for first, size in live(page):
             data[first : first + size] = bytes(size)

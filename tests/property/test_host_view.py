@@ -22,7 +22,19 @@ A = 0x50
 DR4 = "qsfpdd-400g-dr4"
 PAGES = {"lower": -1, "00h": 0, "01h": 1, "02h": 2, "10h": 0x10, "11h": 0x11}
 HERE = frozenset(number for number in PAGES.values() if number >= 0)
-UNKNOWN = {0x03, 0x13, 0x14, *range(0x20, 0x23), *range(0x24, 0x27), *range(0x28, 0x2B), 0x2C, 0x2D, 0x2F}
+UNKNOWN = {
+    0x03,
+    0x13,
+    0x14,
+    *range(0x20, 0x23),
+    *range(0x24, 0x27),
+    *range(0x28, 0x2B),
+    0x2C,
+    0x2D,
+    0x2F,
+    0x9F,
+    *range(0xA0, 0xB0),
+}
 """Pages that the product has too, with rules of which the oracle knows nothing."""
 CHOICE = st.one_of(st.sampled_from(sorted(HERE)), st.integers(0, 255).filter(lambda page: page not in UNKNOWN))
 WIDTHS = {"bool": 1, "u2": 2, "u3": 3, "u4": 4}

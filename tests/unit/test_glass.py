@@ -71,7 +71,7 @@ def test_joints() -> None:
     assert [JOINTS[name].loss_db for name in ("lc", "mpo", "mpo-max", "splice")] == [0.2, 0.35, 0.75, 0.05]
     assert [JOINTS[name].reflectance_db for name in ("lc", "lc-apc", "mpo", "mpo-max")] == [-50, -60, -60, -60]
     assert JOINTS["splice"].reflectance_db == -math.inf
-    assert dirty(JOINTS["mpo"]) == (0.85, -20.0)
+    assert dirty(JOINTS["mpo"])[:2] == (0.85, -20.0)
     assert dirty(Joint(0.2, -14.0)).reflectance_db == -14.0  # dirt makes no open end better
 
 

@@ -34,7 +34,6 @@ DIFFERENT = {
     (0x01, 155): (0x2F, 0x2E, "polarity flip of the Tx input is not modelled yet, so it is not advertised"),
     (0x01, 156): (0x07, 0x06, "nor is polarity flip of the Rx output"),
     (0x01, 162): (0x1D, 0x3D, "staged set 1 is there"),
-    (0x01, 163): (0x77, 0x00, "no command messaging yet, so it is not advertised"),
     (0x01, 167): (0x58, 0x57, "power-up takes 1.5 s here, below 5 s"),
 }
 

@@ -393,9 +393,13 @@ def test_only_advertised_pages_exist(load: Load, name: str) -> None:
         offered |= {0x2C, 0x2D, 0x2F, *(first + n for first in (0x20, 0x24, 0x28) for n in range(groups))}
     if host.byte(0x01, 142) >> 5 & 1:
         offered |= {0x13, 0x14}
+    instances, extended = host.byte(0x01, 163) >> 6, (0, 1, 2, 3, 4, 8, 12, 16)[host.byte(0x01, 163) & 15]
+    if instances:
+        offered |= {0x9F, *range(0xA0, 0xA0 + extended)}
     for page in range(256):
         for bank in (0, 1, 2):
-            banked = bank == 0 or page < 0x10 or (page in offered and bank in banks(host))
+            mine = range(instances) if page >= 0x9F else banks(host)
+            banked = bank == 0 or page < 0x10 or (page in offered and bank in mine)
             host.select(page, bank)
             there = page in offered and banked
             assert host.byte(0, 127) == (page if there else 0), (hex(page), bank)

@@ -263,7 +263,6 @@ COMPARED += ((0x10, 153, 174), (0x11, 240, 255), (0x13, 128, 142))  # settings, 
 """Page (-1: lower), first and last byte: what a product is, without its maker's names and numbers."""
 
 NO_PAGE_03H = "page 03h is not there; VDM and diagnostics are where they fit"
-NO_CDB = "no command messaging yet, so it is not advertised"
 END = "unused rows are marked FFh here (APP-01); many modules leave zeros"
 EQUALISER = "no fixed equaliser targets and no recall buffers: the adaptive equaliser does the work"
 FAST_BUS = "1 MHz here"
@@ -271,7 +270,6 @@ NO_WAIT = "no wait after ModSelL"
 FAILURE = "the laser failure flag is modelled"
 POLARITY = "no polarity flips yet, and squelch by average power only"
 UNUSED = tuple((1, at) for at in (223, 227, 231, 235, 239, 243, 247))
-CDB = tuple((1, at) for at in (163, 164, 165, 166))
 
 REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
     "qsfpdd-400g-fr4": (
@@ -293,7 +291,6 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             "what a bypassed CDR would save is not known": ((1, 152),),
             EQUALISER: ((1, 153), (1, 161)),
             FAILURE: ((1, 157),),
-            NO_CDB: CDB,
         },
     ),
     "qsfpdd-400g-lr4": (
@@ -307,7 +304,6 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             "3.14 V, as most; Tx disable is not fast here": ((1, 150), (1, 151)),
             EQUALISER: ((1, 153), (1, 161)),
             POLARITY: ((1, 155), (1, 156)),
-            NO_CDB: ((1, 163), (1, 164)),
         },
     ),
     "osfp-800g-dr8": (
@@ -324,7 +320,6 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             "no page 15h": ((1, 145),),
             POLARITY: ((1, 155), (1, 156)),
             "staged set 1 is there": ((1, 162),),
-            NO_CDB: CDB,
         },
     ),
     "osfp-800g-2xfr4": (
@@ -339,7 +334,6 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             EQUALISER: ((1, 153),),
             FAILURE: ((1, 157),),
             "neither Aux3 nor a custom monitor": ((1, 159),),
-            NO_CDB: CDB,
             "media lane options that fit the list (ID-05)": tuple((1, at) for at in range(180, 185)),
             END: tuple((1, at) for at in (231, 235, 239, 243, 247)),
         },
@@ -355,7 +349,6 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             "how the output equaliser works is not known": ((1, 151),),
             "post-cursor codes up to 7, the last that the map names": ((1, 154),),
             EQUALISER: ((1, 153), (1, 157), (1, 161)),
-            NO_CDB: CDB,
             "two fibre pairs of four wavelengths, as the retimed 2xFR4": tuple(
                 (0x11, at) for at in (*range(241, 248), *range(249, 256))
             ),
@@ -367,7 +360,6 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             FAST_BUS: ((-1, 2),),
             NO_PAGE_03H: ((1, 142),),
             POLARITY: ((1, 155), (1, 156)),
-            NO_CDB: ((1, 163), (1, 164)),
             END: UNUSED[1:],
             "no gates: no timers of lanes; engines on the line, no reference clock": (
                 (0x13, 129),

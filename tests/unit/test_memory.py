@@ -17,7 +17,9 @@ A = 0x50
 Variant = Callable[..., Emulator]
 
 VDM_PAGES = {0x20, 0x21, 0x22, 0x24, 0x25, 0x26, 0x28, 0x29, 0x2A, 0x2C, 0x2D, 0x2F}  # of three groups
-DR4_PAGES = {0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES}
+CDB_PAGES = {0x9F, *range(0xA0, 0xB0)}
+DR4_PAGES = {0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES, *CDB_PAGES}
+BLANK_PAGES = {0x03, 0x14, *CDB_PAGES}
 
 
 def read(bus: VirtualSMBus, register: int, length: int) -> bytes:
@@ -59,7 +61,7 @@ def flat(profile: dict[str, Any]) -> None:
     kept = {name: value for name, value in profile["registers"].items() if name.rstrip("12345678") in here}
     profile["registers"] = {**kept, "MemoryModel": 1}
     profile["durations_ms"] = {"MgmtInit": 400}
-    del profile["thresholds"], profile["vdm"], profile["diagnostics"]
+    del profile["thresholds"], profile["vdm"], profile["diagnostics"], profile["cdb"]
 
 
 # -- selection ------------------------------------------------------------------------------------------
@@ -71,7 +73,8 @@ def test_page_select_chooses_the_upper_half(bus: VirtualSMBus) -> None:
     for page in sorted(DR4_PAGES):
         assert select(bus, page) == [0, page]
         halves[page] = read(bus, 128, 128)
-    assert len(set(halves.values())) == len(DR4_PAGES) - 1, "pages 03h and 14h are blank"
+    assert {page for page, half in halves.items() if not any(half)} == BLANK_PAGES
+    assert len(set(halves.values())) == len(DR4_PAGES) - len(BLANK_PAGES) + 1
     assert halves[0][1:17] == b"CMIS-EMU        "
     lower = read(bus, 0, 3)
     select(bus, 1)
@@ -176,14 +179,16 @@ def test_mapping_belongs_to_the_module(emu: Emulator, bus: VirtualSMBus) -> None
 @pytest.mark.parametrize(
     ("values", "present", "absent"),
     [
-        ({}, DR4_PAGES, {0x04, 0x05, 0x12, 0x15, 0x16, 0x17, 0x1C, 0x23, 0x2E, 0x9F, 0xA0}),
+        ({}, DR4_PAGES, {0x04, 0x05, 0x12, 0x15, 0x16, 0x17, 0x1C, 0x23, 0x2E, 0x9E, 0xB0}),
         ({"VDMPagesSupported": 0}, set(), VDM_PAGES),
         ({"Page03hSupported": 0}, set(), {0x03, 0x04}),
         ({"DiagnosticPagesSupported": 0}, set(), {0x13, 0x14, 0x15}),
         ({"TimingPage15hSupported": 1}, {0x15}, {0x12, 0x16}),
         ({"NetworkPathPagesSupported": 1}, {0x16, 0x17}, {0x18}),
         ({"VDMPagesSupported": 1}, {0x20, 0x2C, 0x2D, 0x2F}, {0x23, 0x2E, 0x30}),
-        ({"CdbInstancesSupported": 1}, {0x9F}, {0xA0}),
+        ({"CdbInstancesSupported": 0}, set(), CDB_PAGES),
+        ({"CdbMaxPagesEPL": 0}, {0x9F}, CDB_PAGES - {0x9F}),
+        ({"CdbMaxPagesEPL": 2}, {0x9F, 0xA0, 0xA1}, {*range(0xA2, 0xB0)}),
     ],
 )
 def test_optional_pages_exist_where_advertised(
@@ -355,7 +360,7 @@ def test_text_is_padded_with_spaces_and_the_oui_may_be_zero(bus: VirtualSMBus) -
 def test_what_came_with_5_4_is_reserved(emu: Emulator, bus: VirtualSMBus) -> None:
     assert bus.read_byte_data(A, 1) == 0x52
     bus.write_byte_data(A, 31, 0xFF)
-    assert bus.read_byte_data(A, 31) == 0x07  # AbnormalFirmwareIndicationMask, bit 3, is not there
+    assert bus.read_byte_data(A, 31) == 0x47  # AbnormalFirmwareIndicationMask, bit 3, is not there
     emu.ports["1"].module.set("ModuleFirmwareErrorFlag", 1)
     assert bus.read_byte_data(A, 8) & 0x08 == 0
     assert select(bus, 1) == [0, 1]
@@ -370,7 +375,7 @@ def test_5_4_bits_exist_in_a_5_4_module(variant: Variant) -> None:
 
     bus = variant(edit).smbus(1)
     bus.write_byte_data(A, 31, 0xFF)
-    assert bus.read_byte_data(A, 31) == 0x0F
+    assert bus.read_byte_data(A, 31) == 0x4F
 
 
 # -- checksums, and numbers on the wire ----------------------------------------------------------------------

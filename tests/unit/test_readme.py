@@ -39,6 +39,20 @@ def test_the_hosts_five_lines(tmp_path: Path) -> None:
     assert printed("-m", "cmis_emu", "exec", "qsfpdd-400g-dr4", "--", *program, cwd=tmp_path)[-1].endswith("] mW")
 
 
+def test_the_update_of_firmware(tmp_path: Path) -> None:
+    code = next(body for kind, body in BLOCKS if kind == "python" and "0x0101, len(image)" in body)
+    printed(
+        "-m", "cmis_emu", *["firmware", "build", "-o", "new.bin", "--version", "9.1.0", "--size", "64KiB"], cwd=tmp_path
+    )
+    assert printed("-c", code, cwd=tmp_path) == README.split(code)[1].split("```")[2].strip().splitlines()
+
+
+def test_the_faults_of_firmware(tmp_path: Path) -> None:
+    code = next(body for kind, body in BLOCKS if kind == "python" and "firmware_faults" in body)
+    load = "from cmis_emu import Emulator, ManualClock\nemu = Emulator.load('qsfpdd-400g-dr4', clock=ManualClock())\n"
+    printed("-c", load + code)
+
+
 def test_judging_a_module() -> None:
     shown = next(body for kind, body in BLOCKS if body.startswith("qsfpdd-400g-dr4: ")).splitlines()
     report = printed("-m", "cmis_emu", "check", "qsfpdd-400g-dr4", "--level", "full")
