@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Self
 
 from cmis_emu.module.cdb.command import Status
 from cmis_emu.module.firmware_bank import Bank
+from cmis_emu.occasions import Occasions
 
 
 class Phase(Enum):
@@ -64,6 +66,10 @@ class FirmwareFault:
     status: int = Status.FAILED
     extra_ms: float = 0.0
     off_ms: float = 1000.0
+    occasions: Occasions | None = None  # decides instead of `times`
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # the scenario's; no snapshot takes it back
 
     def __post_init__(self) -> None:
         if self.phase not in PHASES[self.kind]:
@@ -82,8 +88,9 @@ class FirmwareFaults:
     armed: list[FirmwareFault] = field(default_factory=list)
 
     def arm(self, fault: FirmwareFault) -> FirmwareFault:
-        """Let a fault strike when its phase comes; returns it, for `clear`."""
-        self.armed.append(fault)
+        """Let a fault strike when its phase comes; returns it, for `clear`. Harmless for one that is armed."""
+        if fault not in self.armed:
+            self.armed.append(fault)
         return fault
 
     def clear(self, fault: FirmwareFault | None = None) -> None:
@@ -98,6 +105,8 @@ class FirmwareFaults:
             if each.kind not in kinds or each.phase is not phase:
                 continue
             if (each.block is not None and each.block != block) or (each.bank is not None and each.bank is not bank):
+                continue
+            if each.occasions is not None and not each.occasions.take():
                 continue
             if each.times is not None:
                 each.times -= 1

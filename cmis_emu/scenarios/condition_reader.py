@@ -18,6 +18,7 @@ from cmis_emu.registers.yamlfile import Located
 from cmis_emu.scenarios import catalogue
 from cmis_emu.scenarios.model import (
     AccessCondition,
+    CommandCondition,
     Comparison,
     Condition,
     Direction,
@@ -29,11 +30,11 @@ from cmis_emu.scenarios.model import (
     Which,
 )
 from cmis_emu.scenarios.places import parse_place
-from cmis_emu.scenarios.units import BYTE, ORDINAL, Quantity
+from cmis_emu.scenarios.units import BYTE, COMMAND_CODE, ORDINAL, Quantity
 from cmis_emu.scenarios.values import as_input_error, near, read_lanes, read_value
 from cmis_emu.testbed import Testbed
 
-_KINDS = ("field", "pin", "read", "wrote", "accessed", "step", "host")
+_KINDS = ("field", "pin", "read", "wrote", "accessed", "step", "host", "cdb")
 MOST_LANES = 256
 """Instances of VDM count as lanes here."""
 _COMPARISONS = ("is", "not", "above", "below")
@@ -100,6 +101,8 @@ class Names:
                 return self._step_condition(row, where)
             if kind == "host":
                 return self._host_condition(row, where)
+            if kind == "cdb":
+                return self._command_condition(row, where)
             return self._access_condition(row, where, Direction(kind))
         except InputError as error:
             if error.file is not None:
@@ -205,6 +208,13 @@ class Names:
         if name == self.inside:
             raise row.error(key, name, "another step than the one that waits", field=f"{where}: {key}")
         return name
+
+    def _command_condition(self, row: Located, where: str) -> CommandCondition:
+        row.check_keys(("port", "cdb", "nth"), field=where)
+        command = None if row["cdb"] == "any" else quantity(row, "cdb", COMMAND_CODE)
+        return CommandCondition(
+            self._of_port(row, where), command, quantity(row, "nth", ORDINAL) if "nth" in row else 1
+        )
 
     def _access_condition(self, row: Located, where: str, direction: Direction) -> AccessCondition:
         row.check_keys(("port", direction.value, "value", "is", "nth"), field=where)

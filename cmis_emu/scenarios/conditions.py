@@ -15,6 +15,7 @@ from cmis_emu.occasions import Occasions
 from cmis_emu.scenarios.action import Undo, World
 from cmis_emu.scenarios.model import (
     AccessCondition,
+    CommandCondition,
     Condition,
     Direction,
     FieldCondition,
@@ -25,6 +26,11 @@ from cmis_emu.scenarios.model import (
     StepCondition,
     Which,
 )
+
+MESSAGE_PAGE, TRIGGER = 0x9F, 129
+"""Where a host writes the CMDID of a CDB command, and its last byte."""
+
+_Counted = AccessCondition | CommandCondition
 
 
 @dataclass(slots=True)
@@ -47,13 +53,32 @@ class Conditions:
     def __init__(self, world: World, steps: Mapping[str, Progress], conditions: Iterable[Condition]) -> None:
         self._world = world
         self._steps = steps
-        self._hits: dict[AccessCondition, list[int]] = {c: [] for c in conditions if isinstance(c, AccessCondition)}
+        self._hits: dict[_Counted, list[int]] = {
+            condition: [] for condition in conditions if isinstance(condition, _Counted)
+        }
 
     def happened(self, port: str, done: Transaction, now_ns: int) -> None:
         """A host accessed the module of a port."""
         for condition in self._hits:
-            if condition.port == port and _matches(condition, done):
+            if condition.port != port:
+                continue
+            if isinstance(condition, AccessCondition):
+                matches = _matches(condition, done)
+            else:
+                matches = self._triggers(condition, done)
+            if matches:
                 self._hits[condition].append(now_ns)
+
+    def _triggers(self, condition: CommandCondition, done: Transaction) -> bool:
+        """Did this write trigger the command? The last byte of CMDID does (CDB-03)."""
+        low = done.byte_at(TRIGGER)
+        if done.read or done.error is not None or done.page != MESSAGE_PAGE or low is None:
+            return False
+        high = done.byte_at(TRIGGER - 1)
+        if high is None:
+            module = self._world.ports[condition.port].occupant
+            high = 0 if module is None else module.peek(MESSAGE_PAGE, TRIGGER - 1, 1, bank=done.bank)[0]
+        return condition.command in (None, high << 8 | low)
 
     def holds(self, condition: Condition, since_ns: int = 0) -> bool:
         """Does a condition hold now, or has it happened? Accesses before `since_ns` do not count."""
@@ -61,7 +86,7 @@ class Conditions:
             return self._field_holds(condition)
         if isinstance(condition, PinCondition):
             return self._world.ports[condition.port].pins.get(condition.pin) is condition.level
-        if isinstance(condition, AccessCondition):
+        if isinstance(condition, _Counted):
             return self._count(condition, since_ns) >= condition.nth
         progress = self._steps[condition.step]
         if isinstance(condition, StepCondition):
@@ -90,7 +115,7 @@ class Conditions:
         found = [condition.comparison.holds(one) for one in value]
         return any(found) if lanes is Which.ANY else all(found)
 
-    def _count(self, condition: AccessCondition, since_ns: int) -> int:
+    def _count(self, condition: _Counted, since_ns: int) -> int:
         return sum(time_ns >= since_ns for time_ns in self._hits[condition])
 
     def found(self, condition: Condition, since_ns: int = 0) -> str:
@@ -107,7 +132,7 @@ class Conditions:
                 return "no such field"
         if isinstance(condition, PinCondition):
             return "high" if self._world.ports[condition.port].pins.get(condition.pin) else "low"
-        if isinstance(condition, AccessCondition):
+        if isinstance(condition, _Counted):
             return f"{self._count(condition, since_ns)} times"
         if isinstance(condition, HostCondition):
             outcome, said = self._steps[condition.step].outcome, self._steps[condition.step].said

@@ -116,6 +116,19 @@ class AccessCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandCondition:
+    """A host triggered a CDB command; None: any. nth: the how manieth it is."""
+
+    port: str
+    command: int | None = None
+    nth: int = 1
+
+    def __str__(self) -> str:
+        command = "any CDB command" if self.command is None else f"CDB command {self.command:04X}h"
+        return f"{self.port}: {command}{'' if self.nth == 1 else f' ({self.nth} times)'}"
+
+
+@dataclass(frozen=True, slots=True)
 class StepCondition:
     """Another step was done, or its fault struck as often as it may (`spent`)."""
 
@@ -146,7 +159,7 @@ class HostCondition:
         return f"host {self.step} {self.outcome.value}{self.says and f' and says {self.says!r}'}"
 
 
-Condition = FieldCondition | PinCondition | AccessCondition | StepCondition | HostCondition
+Condition = FieldCondition | PinCondition | AccessCondition | CommandCondition | StepCondition | HostCondition
 LEVELS = (FieldCondition, PinCondition)
 """Conditions that hold for a while; the others happen."""
 

@@ -144,6 +144,10 @@ def _condition() -> dict[str, Any]:
                 {"host": {"type": "string"}, "is": {"enum": [each.value for each in Outcome]},
                  "says": {"type": "string"}},
             ),
+            _object(
+                ["cdb", "port"],
+                {"cdb": {"type": ["integer", "string"]}, "port": port, "nth": {"type": "integer"}},
+            ),
             *accesses,
         ]
     }  # fmt: skip

@@ -9,8 +9,8 @@ The message is what it was at the STOP of its trigger. Refusals come in the orde
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from cmis_emu.clock import Event
 from cmis_emu.module.cdb.command import Job, Privilege, Refusal, Reply, Status
@@ -246,6 +246,9 @@ class CdbInstance:
         """Reply, then status, then flag (CDB-08)."""
         run = self._current()
         self._cancel()
+        patched = self._faults.struck(Effect.REPLY_BYTES, run.code, self.number)
+        if patched is not None:
+            reply = _patched(reply, patched.patch)
         off = self._struck(Effect.REPLY_CODE, run.code)
         length = self._struck(Effect.REPLY_LENGTH, run.code)
         self._pages.reply(reply, length=length, code_off=0 if off is None else 0xFF)
@@ -280,3 +283,12 @@ class CdbInstance:
         self._busy.set(status >> 7 & 1)
         self._failed.set(status >> 6 & 1)
         self._result.set(status & 0x3F)
+
+
+def _patched(reply: Reply, patch: Mapping[int, tuple[int, int]]) -> Reply:
+    """The reply with bits of some bytes of its local payload as told."""
+    lpl = bytearray(reply.lpl)
+    for index, (mask, value) in patch.items():
+        if index < len(lpl):
+            lpl[index] = lpl[index] & ~mask | value & mask
+    return replace(reply, lpl=bytes(lpl))

@@ -6,13 +6,15 @@ answers as its commands say. Faults belong to the world, so a reset of the modul
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Self
 
 from cmis_emu.clock import NS_PER_S
 from cmis_emu.errors import InputError
 from cmis_emu.module.cdb.command import Status
+from cmis_emu.occasions import Occasions
 
 
 class Phase(Enum):
@@ -30,6 +32,7 @@ class Effect(Enum):
     FAIL = "fail"
     REPLY_CODE = "wrong reply check code"
     REPLY_LENGTH = "wrong reply length"
+    REPLY_BYTES = "other reply bytes"
     BUSY = "busy for ever"
     NO_FLAG = "no completion flag"
     DELAY = "delay"
@@ -54,6 +57,11 @@ class Fault:
     phase: Phase | None = None
     callback: PhaseCallback | None = None
     hits: int = 0
+    occasions: Occasions | None = None  # decides instead of `skip` and `left`
+    patch: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # by reply byte from 0: (mask, value)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # the scenario's; no snapshot takes it back
 
     def fits(self, effect: Effect, command: int, instance: int, phase: Phase | None) -> bool:
         """Is it about such a command?"""
@@ -158,6 +166,11 @@ class CdbFaults:
         """Call `callback` when a command comes to `phase`: reset the module there, or take its power."""
         return self._arm(Effect.PHASE, command, nth, count, instance, 0, phase, callback)
 
+    def arm(self, fault: Fault) -> None:
+        """Arm a fault that was made elsewhere; harmless for one that is armed."""
+        if fault not in self._armed:
+            self._armed.append(fault)
+
     def clear(self, fault: Fault | None = None) -> None:
         """Disarm one fault, or all."""
         self._armed = [] if fault is None else [each for each in self._armed if each is not fault]
@@ -189,6 +202,8 @@ class CdbFaults:
                 continue
             if fault.skip:
                 fault.skip -= 1
+            elif fault.occasions is not None and not fault.occasions.take():
+                continue
             elif found is None:
                 found = fault
                 fault.hits += 1
