@@ -141,7 +141,9 @@ def read_profile(source: Located) -> Profile:
         codes |= read_diagnostics(source, regmap, flat=product.flat)
     cdb, cdb_codes = read_cdb(source, given_codes, revision, flat=product.flat)
     codes |= cdb_codes
-    firmware = _firmware(source, codes | given_codes, cdb, revision)
+    firmware = None
+    if given_codes.get("CdbInstancesSupported", 1):
+        firmware = _firmware(source, codes | given_codes, cdb, revision)
     if firmware is not None:
         codes |= _versions(registers, firmware, given_codes)
     cdb = with_firmware(source, cdb, firmware)

@@ -40,6 +40,8 @@ def registers(**values: Any) -> Callable[[dict[str, Any]], None]:
 
     def edit(profile: dict[str, Any]) -> None:
         profile["registers"].update(values)
+        if values.get("CdbMaxPagesEPL") == 0:
+            profile["firmware"]["write"] = ["lpl"]
 
     return edit
 
@@ -61,7 +63,7 @@ def flat(profile: dict[str, Any]) -> None:
     kept = {name: value for name, value in profile["registers"].items() if name.rstrip("12345678") in here}
     profile["registers"] = {**kept, "MemoryModel": 1}
     profile["durations_ms"] = {"MgmtInit": 400}
-    del profile["thresholds"], profile["vdm"], profile["diagnostics"], profile["cdb"]
+    del profile["thresholds"], profile["vdm"], profile["diagnostics"], profile["cdb"], profile["firmware"]
 
 
 # -- selection ------------------------------------------------------------------------------------------

@@ -306,7 +306,7 @@ def flat(profile: dict[str, Any]) -> None:
     registers |= {"MemoryModel": 1, "MediaType": 0x03, "MaxPower": 1.5, "ModulePowerClass": 0, "ConnectorType": 0x23}
     profile["registers"] = registers
     profile["applications"] = [{"host": 0x1D, "media": 0x01, "host_lanes": 8, "media_lanes": 8, "host_start": 1}]
-    for section in ("durations_ms", "thresholds", "signal_integrity", "vdm", "diagnostics", "cdb"):
+    for section in ("durations_ms", "thresholds", "signal_integrity", "vdm", "diagnostics", "cdb", "firmware"):
         profile.pop(section)
     profile["durations_ms"] = {"MgmtInit": 100}
 
