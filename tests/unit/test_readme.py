@@ -69,3 +69,10 @@ def test_the_drawing_of_a_link(tmp_path: Path) -> None:
         drawn = draw(link_budget(emu.fibres["out"], emu.clock.now_ns)).splitlines()
         assert [line for line in shown if line != "..." and line not in drawn] == []
         assert "type-A trunk" in draw(link_budget(emu.fibres["wrong"], emu.clock.now_ns))
+
+
+def test_the_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "quiet.yaml"
+    path.write_text(next(body for kind, body in BLOCKS if kind == "yaml" and "scenario: quiet-module" in body))
+    report = printed("-m", "cmis_emu", "scenario", "run", str(path))
+    assert report[-1].startswith("PASS: 3 of 3 expectations")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,12 @@ def test_the_library_is_valid(name: str) -> None:
         for error in VALIDATOR.iter_errors(load_yaml(library.find(name), exponents=True))
     ]
     assert wrong == []
+
+
+def test_the_file_for_editors_is_of_today() -> None:
+    """Made by `cmis-emu scenario schema > docs/scenario.schema.json`."""
+    published = Path(__file__).resolve().parents[2] / "docs" / "scenario.schema.json"
+    assert json.loads(published.read_text()) == json.loads(json.dumps(schema()))
 
 
 def test_every_action_and_program_has_a_step_of_its_own() -> None:
