@@ -110,7 +110,8 @@ class Action:
 ACTIONS: dict[str, Action] = {}
 
 STEP_KEYS = (
-    "id", "at", "when", "within", "delay", "every", "repeat", "do", "for", "count", "skip", "every_nth", "probability",
+    "id", "at", "when", "within", "delay", "every", "repeat", "do", "for", "clear_when",
+    "count", "skip", "every_nth", "probability",
 )  # fmt: skip
 """What every step may say; no argument has such a name."""
 
