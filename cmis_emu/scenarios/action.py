@@ -51,6 +51,8 @@ class Kind(Enum):
     TEXT = "a text"
     FLAG = "true or false"
     CHOICE = "one of several words"
+    MONITOR = "a monitor"  # a CMIS field, or an observable of VDM
+    READING = "what a monitor reads"  # a number, or one with its unit
     VALUE = "a value of a field"  # number, text of an enumeration, or true and false
 
 

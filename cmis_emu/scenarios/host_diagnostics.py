@@ -63,14 +63,20 @@ def pattern_test(host: Host, given: Mapping[str, Any]) -> Telling:
     for first in _FIRST[side]:
         yield from host.write(CONTROLS, first + 4, bytes([code * 0x11] * 4), bank)
         yield from host.write(CONTROLS, first, bytes([mask(lanes)]), bank)
+    wrong: HostFailure | None = None
+    told = ""
     try:
         yield 0.2
         yield from host.read(RESULTS, 134, 6, bank)  # what was latched while it began
         yield given["time"]
-        return (yield from _results(host, given, lanes))
-    finally:
-        for first in _FIRST[side]:
-            yield from host.write(CONTROLS, first, bytes(1), bank)
+        told = yield from _results(host, given, lanes)
+    except HostFailure as error:
+        wrong = error
+    for first in _FIRST[side]:
+        yield from host.write(CONTROLS, first, bytes(1), bank)
+    if wrong is not None:
+        raise wrong
+    return told
 
 
 def _results(host: Host, given: Mapping[str, Any], lanes: tuple[int, ...]) -> Telling:

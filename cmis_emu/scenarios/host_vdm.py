@@ -5,6 +5,7 @@ Owns how such a host finds an instance: by the support bit, the number of groups
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
@@ -125,7 +126,8 @@ def expect_vdm(host: Host, given: Mapping[str, Any]) -> Telling:
 )  # fmt: skip
 def statistics(host: Host, given: Mapping[str, Any]) -> Telling:
     """Freeze the statistics of VDM, read them, and let them run again, as a poll of error ratios does."""
-    comparison = Comparison("between", low=given["above"], high=given["below"])
+    low = -math.inf if given["above"] is None else given["above"]
+    comparison = Comparison("between", low=low, high=given["below"])
     if given["ready"] and (yield from host.get("ModuleState")) != READY:
         raise HostFailure("the module is not ready, so nothing is frozen")
     places = yield from find(host, given)

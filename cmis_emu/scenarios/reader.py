@@ -15,6 +15,8 @@ from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 from cmis_emu.scenarios import catalogue, library
 from cmis_emu.scenarios.action import STEP_KEYS, Argument, Kind
+from cmis_emu.scenarios.actions.monitors import monitor_named
+from cmis_emu.scenarios.arming import value_of
 from cmis_emu.scenarios.condition_reader import Names, choice, quantity
 from cmis_emu.scenarios.host import Program
 from cmis_emu.scenarios.model import (
@@ -272,6 +274,11 @@ class _Reader:
                 raise InputError(repr(value), "a CMIS field by name")
             self.names.maps.resolve(value)
             return value
+        if kind is Kind.MONITOR:
+            monitor_named(str(value))
+            return str(value)
+        if kind is Kind.READING:
+            return value_of(value)
         if kind is Kind.PLACE:
             if not isinstance(value, str):
                 raise InputError(repr(value), "a place such as '11h:154-169' or L:14")

@@ -72,6 +72,8 @@ def _argument(argument: Argument) -> dict[str, Any]:
         Kind.PORT: {"type": ["string", "integer"]},
         Kind.FIBRE: {"type": ["string", "integer"]},
         Kind.FIELD: {"$ref": "#/$defs/field"},
+        Kind.MONITOR: {"$ref": "#/$defs/field"},
+        Kind.READING: {"type": ["string", "number"]},
         Kind.PLACE: {"type": "string"},
         Kind.BYTES: {"type": ["string", "integer", "array"]},
         Kind.LANES: {"oneOf": [{"const": "all"}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
