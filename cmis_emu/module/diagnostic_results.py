@@ -69,7 +69,8 @@ class DiagnosticResults:
         self._misreads = misreads
         self._misreadings = misreadings
         self._bank = bank
-        self._before = 0  # the selector of the results that are there already
+        self._chosen = 0  # the selector that was written last
+        self._before = 0  # the selector of the results that a fault still shows
         self._lags_until_ns = 0  # by a fault: until then they show
         self.due_ns = 0
         self._profile = profile
@@ -101,8 +102,8 @@ class DiagnosticResults:
         """Write the bytes that the selector asks for; all 0 for one that is not supported."""
         selector, page = self._selector.get(), self._selector.page
         lags = now_ns < self._lags_until_ns
+        self._chosen = selector
         selector = self._before if lags else selector
-        self._before = selector
         index, size, *_ = self._data.slots[0]
         page.data[index : index + size] = bytes(size)
         view = self._map.view(selector)
@@ -141,10 +142,13 @@ class DiagnosticResults:
 
     def _selected(self, _: Write) -> None:
         """DIAG-12: write-through at once; what is not supported reads back 0."""
+        if self._clock.now_ns >= self._lags_until_ns:
+            self._before = self._chosen
         if self._faults.rules:
             self._lags_until_ns = max(self._lags_until_ns, self._clock.now_ns + self._faults.lag_ns())
         if not self.supported(self._selector.get()):
             self._selector.set(0)
+        self._chosen = self._selector.get()
         self.due_ns = 0
 
     # -- faults --------------------------------------------------------------------------------------

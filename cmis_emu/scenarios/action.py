@@ -51,6 +51,8 @@ class Kind(Enum):
     TEXT = "a text"
     FLAG = "true or false"
     CHOICE = "one of several words"
+    MONITOR = "a monitor"  # a CMIS field, or an observable of VDM
+    READING = "what a monitor reads"  # a number, or one with its unit
     VALUE = "a value of a field"  # number, text of an enumeration, or true and false
 
 
@@ -110,7 +112,8 @@ class Action:
 ACTIONS: dict[str, Action] = {}
 
 STEP_KEYS = (
-    "id", "at", "when", "within", "delay", "every", "repeat", "do", "for", "count", "skip", "every_nth", "probability",
+    "id", "at", "when", "within", "delay", "every", "repeat", "do", "for", "clear_when",
+    "count", "skip", "every_nth", "probability",
 )  # fmt: skip
 """What every step may say; no argument has such a name."""
 

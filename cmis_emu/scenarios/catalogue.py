@@ -5,11 +5,20 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+<<<<<<< HEAD
 from cmis_emu.scenarios import actions, host_cdb, host_expects, host_pins, host_reads, programs
 from cmis_emu.scenarios.action import ACTIONS, Action
 from cmis_emu.scenarios.host import PROGRAMS, Program
 
 __all__ = ["action", "host_cdb", "host_expects", "host_pins", "host_reads", "names", "program", "programs"]
+=======
+from cmis_emu.scenarios import actions, host_diagnostics, host_expects, host_pins, host_reads, host_vdm, programs
+from cmis_emu.scenarios.action import ACTIONS, Action
+from cmis_emu.scenarios.host import PROGRAMS, Program
+
+__all__ = ["action", "host_diagnostics", "host_expects", "host_pins", "host_reads", "host_vdm", "names", "program",
+           "programs"]  # fmt: skip
+>>>>>>> wt-lib2
 
 for _module in pkgutil.iter_modules(actions.__path__):
     importlib.import_module(f"{actions.__name__}.{_module.name}")

@@ -42,6 +42,7 @@ class Progress:
     done_ns: int | None = None
     times: int = 0
     undo: Undo | None = None
+    armed_ns: int = 0
     outcome: Outcome | None = None
     said: str = ""  # how its program ended
     asked_ns: int | None = None  # when its event happened

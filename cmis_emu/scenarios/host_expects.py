@@ -17,7 +17,7 @@ from cmis_emu.scenarios.units import BYTE, COUNT, DURATION
 
 _PORT = Argument(Kind.PORT, "whose module", required=True)
 _BANK = Argument(BYTE, "bank of the page", default=0)
-_HOW = {
+HOW = {
     "times": Argument(COUNT, "so often, and each time it must be so", default=1),
     "period": Argument(DURATION, "from one look to the next", default=0.1),
     "limit": Argument(DURATION, "how long to wait for the first time that it is so", default=0.0),
@@ -30,7 +30,7 @@ Look = Callable[[], Generator[float, None, tuple[bool, str]]]
 """Reads: whether it is as it must be, and what it is."""
 
 
-def _judge(host: Host, look: Look, given: Mapping[str, Any]) -> Telling:
+def judge(host: Host, look: Look, given: Mapping[str, Any]) -> Telling:
     """Look as often as told; HostFailure at the first wrong one that counts, or when none was right in time."""
     start = host.now()
     right, last = 0, "nothing"
@@ -98,7 +98,7 @@ def _one_comparison(given: Mapping[str, Any]) -> None:
         "below": Argument(Kind.VALUE, "it must be below this"),
         "lanes": Argument(Kind.LANES, "of which lanes"),
         "bank": _BANK,
-        **_HOW,
+        **HOW,
     },
     check=_one_comparison,
 )
@@ -118,7 +118,7 @@ def expect(host: Host, given: Mapping[str, Any]) -> Telling:
         told = ", ".join(str(names.get(value, value)) for value in values)
         return all(comparison.holds(value) for value in values), f"{told}{' ' + field.unit if field.unit else ''}"
 
-    return (yield from _judge(host, look, given))
+    return (yield from judge(host, look, given))
 
 
 # -- bytes -------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def _fitting_bytes(given: Mapping[str, Any]) -> None:
         "differ": Argument(Kind.FLAG, "it must be anything else", default=False),
         "piece": Argument(COUNT, "so many bytes a read; without it all in one"),
         "bank": _BANK,
-        **_HOW,
+        **HOW,
     },
     check=_fitting_bytes,
 )
@@ -166,4 +166,4 @@ def expect_bytes(host: Host, given: Mapping[str, Any]) -> Telling:
         seen = bytes(byte & where.mask for byte in found)
         return (seen == wanted) is not given["differ"], f"{seen.hex(' ')} at {place(where.page, where.first)}"
 
-    return (yield from _judge(host, look, given))
+    return (yield from judge(host, look, given))

@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from cmis_emu.clock import NS_PER_MS
 from cmis_emu.scenarios.action import Action
 from cmis_emu.scenarios.host import Program
 from cmis_emu.testbed import Testbed
+
+LOOK_NS = 10 * NS_PER_MS
+"""How often conditions are looked at when nothing else happens; values that drift are seen so late at most."""
 
 
 class Begin(Enum):
@@ -181,7 +185,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: an action with its arguments, or a host's program."""
+    """One step: an action with its arguments, or a host's program. clear_when: what ends the fault."""
 
     name: str
     line: int
@@ -190,6 +194,7 @@ class Step:
     program: Program | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     duration_ns: int | None = None
+    clear_when: Condition | None = None
     count: int | None = None
     skip: int = 0
     every: int = 1
@@ -249,6 +254,7 @@ class Scenario:
     seed: int | None
     begin: Begin
     duration_ns: int
+    look_ns: int
     steps: tuple[Step, ...]
     expectations: tuple[Expectation, ...]
     ports: tuple[str, ...]

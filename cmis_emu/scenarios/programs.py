@@ -28,11 +28,12 @@ BANK = Argument(BYTE, "bank of the page", default=0)
 LANES = Argument(Kind.LANES, "host lanes, 1-based", default=EVERY)
 
 
-def _mask(lanes: tuple[int, ...]) -> int:
+def mask(lanes: tuple[int, ...]) -> int:
+    """The byte with a bit for each lane."""
     return sum(1 << (lane - 1) for lane in lanes)
 
 
-def _bound(host: Host, *names: str) -> Generator[float, None, float]:
+def bound(host: Host, *names: str) -> Generator[float, None, float]:
     """Seconds that advertised durations allow together."""
     total = 0.0
     for name in names:
@@ -41,7 +42,7 @@ def _bound(host: Host, *names: str) -> Generator[float, None, float]:
     return total
 
 
-def _is(host: Host, name: str, wanted: tuple[int, ...], lanes: tuple[int, ...] | None, bank: int = 0) -> Any:
+def state_is(host: Host, name: str, wanted: tuple[int, ...], lanes: tuple[int, ...] | None, bank: int = 0) -> Any:
     """A look: is a field, or one of some lanes, among `wanted`?"""
 
     def look() -> Generator[float, None, bool]:
@@ -151,7 +152,9 @@ def _poll_once(host: Host, *, flags: bool) -> Work:
 def wait_state(host: Host, given: Mapping[str, Any]) -> Work:
     """Poll ModuleState until it is the given one."""
     wanted = {"ModuleLowPwr": 1, "ModulePwrUp": 2, "ModuleReady": 3, "ModulePwrDn": 4, "ModuleFault": 5}
-    yield from host.until(_is(host, "ModuleState", (wanted[given["state"]],), None), given["state"], given["limit"])
+    yield from host.until(
+        state_is(host, "ModuleState", (wanted[given["state"]],), None), given["state"], given["limit"]
+    )
 
 
 @program("host.low_power", {
@@ -166,9 +169,9 @@ def low_power(host: Host, given: Mapping[str, Any]) -> Work:
     names = ("MaxDurationModulePwrDn", "MaxDurationDPTxTurnOff", "MaxDurationDPDeinit")
     limit = given["limit"]
     if limit is None:
-        limit = yield from _bound(host, *(names if given["on"] else ("MaxDurationModulePwrUp",)))
+        limit = yield from bound(host, *(names if given["on"] else ("MaxDurationModulePwrUp",)))
     state, title = (LOW_PWR, "ModuleLowPwr") if given["on"] else (READY, "ModuleReady")
-    yield from host.until(_is(host, "ModuleState", (state,), None), title, limit)
+    yield from host.until(state_is(host, "ModuleState", (state,), None), title, limit)
 
 
 @program("host.reset", {
@@ -196,8 +199,56 @@ def reset(host: Host, given: Mapping[str, Any]) -> Work:
 })  # fmt: skip
 def release(host: Host, given: Mapping[str, Any]) -> Work:
     """Bring the data paths of host lanes to DPDeactivated and free the lanes (AppSel 0)."""
-    yield from _deactivate(host, given["lanes"], given["bank"])
-    yield from _configure(host, given["lanes"], [0] * len(given["lanes"]), given["bank"])
+    yield from deactivate(host, given["lanes"], given["bank"])
+    yield from configure(host, given["lanes"], [0] * len(given["lanes"]), given["bank"])
+
+
+@program("host.deactivate", {
+    "port": PORT,
+    "lanes": LANES,
+    "limit": Argument(DURATION, "how long to wait; as advertised when not given"),
+    "bank": BANK,
+})  # fmt: skip
+def to_deactivated(host: Host, given: Mapping[str, Any]) -> Work:
+    """Bring the data paths of host lanes to DPDeactivated, whatever they carry."""
+    yield from deactivate(host, given["lanes"], given["bank"], given["limit"])
+
+
+@program("host.configure", {
+    "port": PORT,
+    "app_sel": Argument(COUNT, "number of the application; 0 frees the lanes", required=True),
+    "lanes": LANES,
+    "first": Argument(COUNT, "first lane of the data path that they are to be; without it, as the application has it"),
+    "limit": Argument(DURATION, "how long to wait for the result", default=CONFIG_S),
+    "bank": BANK,
+})  # fmt: skip
+def select_application(host: Host, given: Mapping[str, Any]) -> Work:
+    """Select an application on host lanes and apply it, in whatever state they are; no state is waited for."""
+    app_sel, lanes = given["app_sel"], given["lanes"]
+    if not app_sel:
+        codes = [0] * len(lanes)
+    elif given["first"] is not None:
+        codes = [app_sel << 4 | (given["first"] - 1) << 1] * len(lanes)
+    else:
+        codes = codes_of(app_sel, lanes, *(yield from application(host, app_sel)))
+    yield from configure(host, lanes, codes, given["bank"], given["limit"])
+
+
+@program("host.activate", {
+    "port": PORT,
+    "lanes": LANES,
+    "limit": Argument(DURATION, "how long to wait; as advertised when not given"),
+    "bank": BANK,
+})  # fmt: skip
+def activate(host: Host, given: Mapping[str, Any]) -> Work:
+    """Let the data paths of host lanes initialise as they are configured, with Tx on, and wait for DPActivated."""
+    lanes, bank, limit = given["lanes"], given["bank"], given["limit"]
+    yield from host.put_all("OutputDisableTx", 0, bank)
+    controls = yield from host.read(0x10, 128, 1, bank)
+    yield from host.write(0x10, 128, bytes([controls[0] & ~mask(lanes)]), bank)
+    if limit is None:
+        limit = yield from bound(host, "MaxDurationDPInit", "MaxDurationDPTxTurnOn")
+    yield from host.until(state_is(host, "DPStateHostLane", (ACTIVATED,), lanes, bank), "DPActivated", limit)
 
 
 @program("host.bring_up", {
@@ -207,6 +258,9 @@ def release(host: Host, given: Mapping[str, Any]) -> Work:
     "release": Argument(Kind.FLAG, "first free all lanes that another application may hold", default=False),
     "bank": BANK,
     "limit": Argument(DURATION, "longest wait for the module to be ready; as advertised when not given"),
+    "config_limit": Argument(DURATION, "how long to wait for the result of the configuration", default=CONFIG_S),
+    "deinit_limit": Argument(DURATION, "how long to wait for DPDeactivated; as advertised when not given"),
+    "pending": Argument(DURATION, "insist on seeing DPInitPending within so long after the configuration"),
     "tx_as_init": Argument(Kind.FLAG, "wait for Tx turn-on as long as for DPInit, if that is longer", default=False),
 })  # fmt: skip
 def bring_up(host: Host, given: Mapping[str, Any]) -> Work:
@@ -214,36 +268,34 @@ def bring_up(host: Host, given: Mapping[str, Any]) -> Work:
     bank = given["bank"]
     limit = given["limit"]
     if limit is None:
-        limit = yield from _bound(host, "MaxDurationModulePwrUp")
+        limit = yield from bound(host, "MaxDurationModulePwrUp")
     yield from host.put("LowPwrAllowRequestHW", 0)
     yield from host.put("LowPwrRequestSW", 0)
-    yield from host.until(_is(host, "ModuleState", (READY,), None), "ModuleReady", limit, 0.05)
-    row = yield from _application(host, given["app_sel"])
+    yield from host.until(state_is(host, "ModuleState", (READY,), None), "ModuleReady", limit, 0.05)
+    row = yield from application(host, given["app_sel"])
     width, starts = row
     lanes = given["lanes"] or tuple(n for start in starts for n in range(start, start + width))
-    yield from _deactivate(host, EVERY if given["release"] else lanes, bank)
+    yield from deactivate(host, EVERY if given["release"] else lanes, bank, given["deinit_limit"])
     if given["release"]:
-        yield from _configure(host, EVERY, [0] * 8, bank)
-    codes = []
-    for lane in lanes:
-        start = max((s for s in starts if s <= lane < s + width), default=0)
-        if not start:
-            raise HostFailure(f"host lane {lane} can't carry application {given['app_sel']}")
-        codes.append(given["app_sel"] << 4 | (start - 1) << 1)
-    yield from _configure(host, lanes, codes, bank)
+        yield from configure(host, EVERY, [0] * 8, bank, given["config_limit"])
+    codes = codes_of(given["app_sel"], lanes, width, starts)
+    yield from configure(host, lanes, codes, bank, given["config_limit"])
+    if given["pending"] is not None:
+        looks = state_is(host, "DPInitPendingLane", (1,), lanes, bank)
+        yield from host.until(looks, "DPInitPending", given["pending"])
     controls = yield from host.read(0x10, 128, 1, bank)
-    yield from host.write(0x10, 128, bytes([controls[0] & ~_mask(lanes)]), bank)
-    limit = init = yield from _bound(host, "MaxDurationDPInit")
+    yield from host.write(0x10, 128, bytes([controls[0] & ~mask(lanes)]), bank)
+    limit = init = yield from bound(host, "MaxDurationDPInit")
     reached = (INITIALIZED, 5, ACTIVATED)  # on its way to Activated with Tx on by default
-    yield from host.until(_is(host, "DPStateHostLane", reached, lanes, bank), "DPInitialized", limit)
+    yield from host.until(state_is(host, "DPStateHostLane", reached, lanes, bank), "DPInitialized", limit)
     yield from host.put_all("OutputDisableTx", 0, bank)
-    limit = yield from _bound(host, "MaxDurationDPTxTurnOn")
+    limit = yield from bound(host, "MaxDurationDPTxTurnOn")
     if given["tx_as_init"]:
         limit = max(limit, init)
-    yield from host.until(_is(host, "DPStateHostLane", (ACTIVATED,), lanes, bank), "DPActivated", limit)
+    yield from host.until(state_is(host, "DPStateHostLane", (ACTIVATED,), lanes, bank), "DPActivated", limit)
 
 
-def _application(host: Host, app_sel: int) -> Generator[float, None, tuple[int, tuple[int, ...]]]:
+def application(host: Host, app_sel: int) -> Generator[float, None, tuple[int, tuple[int, ...]]]:
     """Host lanes of an application, and where its data paths may begin."""
     page, at = (LOWER, 86 + 4 * (app_sel - 1)) if app_sel <= 8 else (0x01, 223 + 4 * (app_sel - 9))
     row = yield from host.read(page, at, 4)
@@ -252,23 +304,37 @@ def _application(host: Host, app_sel: int) -> Generator[float, None, tuple[int, 
     return row[2] >> 4, tuple(n for n in EVERY if row[3] >> (n - 1) & 1)
 
 
-def _deactivate(host: Host, lanes: tuple[int, ...], bank: int) -> Work:
+def codes_of(app_sel: int, lanes: tuple[int, ...], width: int, starts: tuple[int, ...]) -> list[int]:
+    """What to stage on lanes for an application of that width; HostFailure for a lane that no data path can have."""
+    codes = []
+    for lane in lanes:
+        start = max((s for s in starts if s <= lane < s + width), default=0)
+        if not start:
+            raise HostFailure(f"host lane {lane} can't carry application {app_sel}")
+        codes.append(app_sel << 4 | (start - 1) << 1)
+    return codes
+
+
+def deactivate(host: Host, lanes: tuple[int, ...], bank: int, limit: float | None = None) -> Work:
+    """Ask for DPDeactivated and wait for it, as long as is advertised unless a limit is given."""
     controls = yield from host.read(0x10, 128, 1, bank)
-    yield from host.write(0x10, 128, bytes([controls[0] | _mask(lanes)]), bank)
-    limit = yield from _bound(host, "MaxDurationDPDeinit", "MaxDurationDPTxTurnOff")
-    yield from host.until(_is(host, "DPStateHostLane", (DEACTIVATED,), lanes, bank), "DPDeactivated", limit)
+    yield from host.write(0x10, 128, bytes([controls[0] | mask(lanes)]), bank)
+    if limit is None:
+        limit = yield from bound(host, "MaxDurationDPDeinit", "MaxDurationDPTxTurnOff")
+    yield from host.until(state_is(host, "DPStateHostLane", (DEACTIVATED,), lanes, bank), "DPDeactivated", limit)
 
 
-def _configure(host: Host, lanes: tuple[int, ...], codes: list[int], bank: int) -> Work:
+def configure(host: Host, lanes: tuple[int, ...], codes: list[int], bank: int, limit: float = CONFIG_S) -> Work:
+    """Stage codes on lanes, apply them (ApplyDPInit) and wait for success."""
     for lane, code in zip(lanes, codes, strict=True):
         yield from host.write(0x10, 144 + lane, bytes([code]), bank)
-    yield from host.write(0x10, 143, bytes([_mask(lanes)]), bank)
+    yield from host.write(0x10, 143, bytes([mask(lanes)]), bank)
 
     def finished() -> Generator[float, None, bool]:
         status = yield from host.get("ConfigStatusLane", bank=bank)
         return all(int(status[lane - 1]) not in (0, IN_PROGRESS) for lane in lanes)
 
-    yield from host.until(finished, "the result of the configuration", CONFIG_S)
+    yield from host.until(finished, "the result of the configuration", limit)
     status = yield from host.get("ConfigStatusLane", bank=bank)
     wrong = [f"lane {lane}: {int(status[lane - 1])}" for lane in lanes if int(status[lane - 1]) != SUCCESS]
     if wrong:

@@ -15,11 +15,15 @@ from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 from cmis_emu.scenarios import catalogue, library
 from cmis_emu.scenarios.action import STEP_KEYS, Argument, Kind
+from cmis_emu.scenarios.actions.monitors import monitor_named
+from cmis_emu.scenarios.arming import value_of
 from cmis_emu.scenarios.condition_reader import Names, choice, quantity
 from cmis_emu.scenarios.host import Program
 from cmis_emu.scenarios.model import (
     LEVELS,
+    LOOK_NS,
     Begin,
+    Condition,
     Expectation,
     HostCondition,
     Mode,
@@ -33,7 +37,20 @@ from cmis_emu.scenarios.values import as_input_error, near, read_bytes, read_lan
 from cmis_emu.testbed import Testbed, parse_testbed, read_testbed
 
 VERSION = 1
-_TOP = ("version", "scenario", "title", "source", "rows", "testbed", "seed", "begin", "duration", "steps", "expect")
+_TOP = (
+    "version",
+    "scenario",
+    "title",
+    "source",
+    "rows",
+    "testbed",
+    "seed",
+    "begin",
+    "duration",
+    "look",
+    "steps",
+    "expect",
+)
 _EXPECT = ("id", "that", "never", "always", "by", "at", "from", "until", "after")
 LARGEST_NS = 10**9 * 10**9
 TAIL_NS = seconds(1.0)
@@ -79,6 +96,7 @@ class _Reader:
             seed=self._seed(),
             begin=Begin(choice(top, "begin", [each.value for each in Begin]) or Begin.SETTLED.value),
             duration_ns=self._duration(steps, expectations),
+            look_ns=self._look(),
             steps=steps,
             expectations=expectations,
             ports=tuple(self.names.ports),
@@ -106,6 +124,12 @@ class _Reader:
         if value is not None and (type(value) is not int or not 0 <= value < 2**63):
             raise self.top.error("seed", value, "a whole number from 0 to 2**63 - 1")
         return value
+
+    def _look(self) -> int:
+        found = self._time(self.top, "look", DURATION) if "look" in self.top else LOOK_NS
+        if not found:
+            raise self.top.error("look", self.top["look"], "a duration of more than 0")
+        return found
 
     def _duration(self, steps: tuple[Step, ...], expectations: tuple[Expectation, ...]) -> int:
         if "duration" in self.top:
@@ -153,6 +177,7 @@ class _Reader:
         counted = action is not None and action.counted
         for key, fits, what in (
             ("for", lasting, "that lasts"),
+            ("clear_when", lasting, "that lasts"),
             ("count", counted, "with occasions"),
             ("skip", counted, "with occasions"),
             ("every_nth", counted, "with occasions"),
@@ -172,6 +197,7 @@ class _Reader:
             program=program,
             arguments=arguments,
             duration_ns=self._time(row, "for", DURATION) if "for" in row else None,
+            clear_when=self._event(row, "clear_when", name),
             count=quantity(row, "count", COUNT) if "count" in row else None,
             skip=quantity(row, "skip", COUNT) if "skip" in row else 0,
             every=quantity(row, "every_nth", ORDINAL) if "every_nth" in row else 1,
@@ -189,17 +215,22 @@ class _Reader:
         period_ns = self._time(row, "every", DURATION) if "every" in row else None
         if period_ns == 0:
             raise row.error("every", row["every"], "a duration of more than 0")
-        when = row.get("when")
-        if when is not None and not isinstance(when, Located):
-            raise row.error("when", when, "a condition such as {port: a, field: ModuleState, is: ModuleReady}")
         return Trigger(
             at_ns=self._time(row, "at", MOMENT) if "at" in row else 0,
-            when=None if when is None else self.names.condition(when, f"{name}: when"),
+            when=self._event(row, "when", name),
             within_ns=self._time(row, "within", DURATION) if "within" in row else None,
             delay_ns=self._time(row, "delay", DURATION) if "delay" in row else 0,
             period_ns=period_ns,
             times=times,
         )
+
+    def _event(self, row: Located, key: str, name: str) -> Condition | None:
+        found = row.get(key)
+        if found is None:
+            return None
+        if not isinstance(found, Located):
+            raise row.error(key, found, "a condition such as {port: a, field: ModuleState, is: ModuleReady}")
+        return self.names.condition(found, f"{name}: {key}")
 
     def _arguments(self, row: Located, name: str, taken: Mapping[str, Argument]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -243,6 +274,11 @@ class _Reader:
                 raise InputError(repr(value), "a CMIS field by name")
             self.names.maps.resolve(value)
             return value
+        if kind is Kind.MONITOR:
+            monitor_named(str(value))
+            return str(value)
+        if kind is Kind.READING:
+            return value_of(value)
         if kind is Kind.PLACE:
             if not isinstance(value, str):
                 raise InputError(repr(value), "a place such as '11h:154-169' or L:14")

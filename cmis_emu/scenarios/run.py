@@ -1,7 +1,7 @@
 """Carries a scenario out: does its steps when their time or their event has come, runs its hosts, and judges.
 
 A run goes from one moment of an agenda to the next: steps, ends of faults, turns of host programs, and looks at
-conditions, each `LOOK_NS` apart and after every transaction. `play` does that in a loop of its own, which lets time
+conditions, each `look_ns` apart and after every transaction. `play` does that in a loop of its own, which lets time
 pass; `ride` leaves time to others, a test or a clock that runs, and is woken by it. All of it holds the emulator's
 lock.
 """
@@ -25,9 +25,6 @@ from cmis_emu.scenarios.host import Host, HostFailure, Select
 from cmis_emu.scenarios.model import Outcome, Scenario, Step
 from cmis_emu.scenarios.result import ScenarioEvent, ScenarioResult
 from cmis_emu.scenarios.watch import RegisterWatch
-
-LOOK_NS = 10 * NS_PER_MS
-"""How often conditions are looked at when nothing else happens; values that drift are seen so late at most."""
 
 ASIDE_NS = NS_PER_MS
 """A host that an access of somebody else sets off begins so much later: that transfer is over then."""
@@ -61,7 +58,7 @@ class Run:
         self._events: list[ScenarioEvent] = []
         self._failures: list[str] = []
         wanted = tuple(each for each in scenario.expectations if hosts or not each.host_needed)
-        waited = [step.trigger.when for step in scenario.steps if step.trigger.when is not None]
+        waited = [each for step in scenario.steps for each in (step.trigger.when, step.clear_when) if each is not None]
         self._conditions = Conditions(world, self._started, [*waited, *(each.condition for each in wanted)])
         self._hopes = Hopes(
             wanted,
@@ -254,6 +251,7 @@ class Run:
             return
         if step.action.lasting:
             started.undo = undo
+            started.armed_ns = self._now
             if step.duration_ns is not None:
                 number = started.times
                 self._at(self._now - self._late_ns + step.duration_ns, lambda: self._undo(started, number))
@@ -261,10 +259,14 @@ class Run:
     def _undo(self, started: Progress, number: int) -> None:
         if started.undo is None or started.times != number:
             return  # armed anew meanwhile, or cleared
+        self._clear(started)
+        self._look()
+
+    def _clear(self, started: Progress) -> None:
+        assert started.undo is not None
         started.undo()
         started.undo = None
         self._log("end", started.step.name, started.step.title)
-        self._look()
 
     # -- hosts -----------------------------------------------------------------------------------------
 
@@ -319,7 +321,7 @@ class Run:
 
     def _look_again(self) -> None:
         self._look()
-        self._at(self._now + LOOK_NS, self._look_again)
+        self._at(self._now + self._scenario.look_ns, self._look_again)
 
     def _look(self) -> None:
         """Judge every condition that something waits for. What that sets off is looked at again, here."""
@@ -331,6 +333,9 @@ class Run:
                 for change in watch.changes():
                     self._log("register", name, change)
             for started in self._started.values():
+                ends = started.step.clear_when
+                if ends is not None and started.undo is not None and self._conditions.holds(ends, started.armed_ns):
+                    self._clear(started)
                 when = started.step.trigger.when
                 if started.asked_ns is None and when is not None and self._conditions.holds(when):
                     started.asked_ns = self._now

@@ -37,6 +37,7 @@ def schema() -> dict[str, Any]:
             "seed": {"type": "integer", "minimum": 0},
             "begin": {"enum": [each.value for each in Begin], "description": "state of the modules at the start"},
             "duration": _quantity(DURATION, "when it ends; a second after the last time in it when not given"),
+            "look": _quantity(DURATION, "how often conditions are looked at when nothing happens; 10 ms without it"),
             "steps": {"type": "array", "minItems": 1, "items": {"oneOf": [_step(name) for name in catalogue.names()]}},
             "expect": {"type": "array", "minItems": 1, "items": _expectation(condition)},
         },
@@ -71,6 +72,8 @@ def _argument(argument: Argument) -> dict[str, Any]:
         Kind.PORT: {"type": ["string", "integer"]},
         Kind.FIBRE: {"type": ["string", "integer"]},
         Kind.FIELD: {"$ref": "#/$defs/field"},
+        Kind.MONITOR: {"$ref": "#/$defs/field"},
+        Kind.READING: {"type": ["string", "number"]},
         Kind.PLACE: {"type": "string"},
         Kind.BYTES: {"type": ["string", "integer", "array"]},
         Kind.LANES: {"oneOf": [{"const": "all"}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
@@ -102,6 +105,7 @@ def _step(name: str) -> dict[str, Any]:
     }
     if action is not None and action.lasting:
         properties["for"] = _quantity(DURATION, "after so long it is cleared")
+        properties["clear_when"] = {"$ref": "#/$defs/condition"}
     if action is not None and action.counted:
         properties["count"] = _quantity(COUNT, "strikes so often, then no more")
         properties["skip"] = _quantity(COUNT, "lets so many occasions pass first")

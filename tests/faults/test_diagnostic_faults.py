@@ -157,6 +157,17 @@ def test_D6_the_old_results_show_for_10_ms(link: Emulator, faulty: bool) -> None
     assert ratios(host.read(0x14, 192, 64)) == ratios(results(link, host, BER))
 
 
+def test_D6_the_old_results_are_those_of_the_selector_before_read_or_not(link: Emulator) -> None:
+    host = on_test(link)
+    arm(link, "diag.selector", port="b", latency="10 ms")
+    assert any(results(link, host, SNR, 0.02))
+    host.write(0x14, 128, 0)  # nobody reads that there are none
+    link.clock.advance(0.1)
+    assert results(link, host, SNR, 0.005) == bytes(64)
+    link.clock.advance(0.006)
+    assert any(host.read(0x14, 192, 64))
+
+
 def test_D7_output_status_before_revision_5(variant: Variant) -> None:
     """Legal: the registers came with 5.0; before, they are reserved and read 0."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cmis_emu.errors import UnknownFieldError
 from cmis_emu.module.faults import ModuleFaults
 from cmis_emu.module.monitor_faults import How, Misread, MonitorFaults
 from cmis_emu.module.monitors import KINDS
@@ -13,6 +14,7 @@ from cmis_emu.registers.loader import load_maps
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, refuse
 from cmis_emu.scenarios.arming import LANES, PORT, arm_rule, field_of, lanes_of, value_of
 from cmis_emu.scenarios.units import COUNT
+from cmis_emu.scenarios.values import near
 
 _MODULE = ("TempMon", "VccMon", "Aux1Mon", "Aux2Mon", "Aux3Mon")
 _LANES = ("OpticalPowerTx", "LaserBiasTx", "OpticalPowerRx")
@@ -38,13 +40,23 @@ def monitors(faults: ModuleFaults) -> MonitorFaults:
 
 def _name(call: Call) -> tuple[str, frozenset[int] | None]:
     """The monitor and its lanes: by the name of a field or of an observable of VDM."""
-    name, lanes = call["field"], lanes_of(call)
-    if name in observables(load_maps()) or name in _FIELDS:
-        return name, lanes
-    field, lane = field_of(name)
+    name, lane = monitor_named(call["field"])
+    return name, lanes_of(call) if lane is None else frozenset({lane})
+
+
+def monitor_named(name: str) -> tuple[str, int | None]:
+    """A monitor, and the lane that its name says. Raises InputError with the nearest names."""
+    known = (*observables(load_maps()), *sorted(_FIELDS))
+    if name in known:
+        return name, None
+    expected = f"one of {', '.join(sorted(_FIELDS))}, or an observable of VDM such as esnr_media{near(name, known)}"
+    try:
+        field, lane = load_maps().resolve(name)
+    except UnknownFieldError:
+        raise refuse(name, expected, "field") from None
     if field.name not in _FIELDS:
-        raise refuse(name, f"one of {', '.join(sorted(_FIELDS))}, or an observable of VDM such as esnr_media", "field")
-    return field.name, lanes if lane is None else frozenset({lane})
+        raise refuse(name, expected, "field")
+    return field.name, lane
 
 
 def _unavailable(name: str) -> int:
@@ -60,7 +72,7 @@ def _unavailable(name: str) -> int:
     "mon.override",
     {
         "port": PORT,
-        "field": Argument(Kind.FIELD, "the monitor: a CMIS field, or an observable of VDM", required=True),
+        "field": Argument(Kind.MONITOR, "the monitor: a CMIS field, or an observable of VDM", required=True),
         "how": Argument(
             Kind.CHOICE,
             "value and code: reads so; offset, scale, noise (one sigma), drift (a second): changed by `value`; "
@@ -68,7 +80,7 @@ def _unavailable(name: str) -> int:
             default=How.VALUE.value,
             choices=(*(each.value for each in How), UNAVAILABLE),
         ),
-        "value": Argument(Kind.VALUE, "in the field's unit (W, A, V, degC, dB, ratio) or with it; a factor for scale"),
+        "value": Argument(Kind.READING, "in the monitor's unit (W, A, V, degC, dB, ratio) or with it; scale: a factor"),
         "code": Argument(COUNT, "the raw code, for how: code"),
         "lanes": LANES,
         "flags": Argument(Kind.FLAG, "do flags follow what is reported?", default=True),
