@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a check or expectation failed, 2 usage or bad input, 3 not
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,17 @@ def scenario_run(
 ) -> None:
     """Run scenarios: on an emulator of their own, or with --attach on a running one."""
     sys.exit(scenarios.run(files, speed, seed, attach, report, quiet=quiet))
+
+
+@scenario_.command(name="fuzz")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="what is composed")
+@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="number of the first one")
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="how many compositions")
+@click.option("--processes", type=click.IntRange(min=1), default=os.cpu_count() or 1, help="how many at once")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False, exists=True), help="for failures, as files")
+def scenario_fuzz(seed: int, first: int, count: int, processes: int, folder: Path | None) -> None:
+    """Compose faults at random and judge what must always hold; a failure becomes a small scenario file."""
+    sys.exit(scenarios.fuzz(seed, first, count, processes, folder))
 
 
 cli.add_command(firmware)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from cmis_emu import campaign
 from cmis_emu.cli import running
 from cmis_emu.clock import Clock, ManualClock, ScaledClock
 from cmis_emu.emulator import Emulator
@@ -138,11 +139,32 @@ def _run_there(file: str, attach: str, seed: int | None) -> ScenarioResult:
             pause.wait(0.2)
 
 
+def fuzz(seed: int, first: int, count: int, processes: int, folder: Path | None) -> int:
+    """A campaign; exit code 1 when a composition fails. Each failure becomes a scenario file in `folder`."""
+    failed = 0
+    for done, finding in enumerate(campaign.fuzz(seed, first, count, processes), 1):
+        if finding is None:
+            continue
+        failed += 1
+        click.echo(f"composition {finding.number} of seed {seed}: {finding.kind}")
+        click.echo("".join(f"  {line}\n" for line in finding.detail.splitlines()), nl=False)
+        if folder is not None:
+            path = folder / f"fuzz-{seed}-{finding.number}.yaml"
+            _store(path, finding.as_yaml())
+            click.echo(f"  {path}: {len(finding.data['steps'])} steps ({done} of {count} done)")
+    click.echo(f"{count - failed} of {count} compositions of seed {seed} held")
+    return EXIT_FAILED if failed else 0
+
+
 def _write(report: Path, results: Sequence[ScenarioResult]) -> None:
     forms = {".json": as_json, ".xml": as_junit}
     form = forms.get(report.suffix)
     text = form(results) if form is not None else "\n\n".join(as_text(each, every_access=True) for each in results)
+    _store(report, text if text.endswith("\n") else text + "\n")
+
+
+def _store(path: Path, text: str) -> None:
     try:
-        report.write_text(text if text.endswith("\n") else text + "\n")
+        path.write_text(text)
     except OSError as error:
-        raise InputError(error.strerror or str(error), "a file that can be written", file=str(report)) from None
+        raise InputError(error.strerror or str(error), "a file that can be written", file=str(path)) from None
