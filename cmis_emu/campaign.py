@@ -120,6 +120,6 @@ def _smaller(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**data, "steps": [*steps[:index], *steps[index + 1 :]]}
     for index, step in enumerate(steps):
         for key in step:
-            if "id" not in step and key not in ("at", "do", "port", "fibre"):
+            if "id" not in step and key not in ("at", "do", "port", "fibre", "for"):
                 less = {name: value for name, value in step.items() if name != key}
                 yield {**data, "steps": [*steps[:index], less, *steps[index + 1 :]]}

@@ -15,6 +15,8 @@ from cmis_emu.errors import InputError
 
 _TEXT = re.compile(r"\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)\s*\Z")
 
+_HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -32,6 +34,8 @@ class Quantity:
         expected = f"{self.name} such as '{self.example}'"
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise InputError(repr(value), expected)
+        if self.whole and isinstance(value, str) and _HEX.match(value):
+            value = int(value, 16)
         match = _TEXT.match(str(value))
         if match is None or match[2] not in self.units:
             units = ", ".join(unit for unit in self.units if unit)
