@@ -61,7 +61,28 @@ def arming(emu: Emulator, name: str, occasions: Occasions, **arguments: Any) -> 
     with emu.lock:
         emu.clock.sync()
         undo = action.arm(Call(emu, given, occasions))
-    return undo or _nothing
+    return _once(undo) if undo is not None else _nothing
+
+
+_armed: list[Undo] = []
+
+
+def _once(undo: Undo) -> Undo:
+    """Clears when it is called first, by the test or after it."""
+
+    def clear() -> None:
+        if clear in _armed:
+            _armed.remove(clear)
+            undo()
+
+    _armed.append(clear)
+    return clear
+
+
+def clear_all() -> None:
+    """Clear what tests have left armed. For those that share an emulator: a restore leaves faults armed."""
+    while _armed:
+        _armed[-1]()
 
 
 def _nothing() -> None:

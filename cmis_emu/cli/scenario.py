@@ -55,6 +55,7 @@ def show_actions(name: str | None) -> None:
         click.echo(f"  {key:<14} {_kind(argument)}; {argument.doc}{_default(argument)}")
     if action is not None and action.lasting:
         click.echo("  for            a duration; after it the fault is cleared")
+        click.echo("  clear_when     a condition, as for `when`; the fault is cleared when it holds")
     if action is not None and action.counted:
         click.echo("  count, skip, every_nth, probability: on which occasions it strikes")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cmis_host import Host
 from conftest import Variant
-from faulty import arm
+from faulty import arm, clear_all
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.emulator import Snapshot
@@ -39,11 +39,12 @@ def kept() -> Iterator[tuple[Emulator, Snapshot]]:
 
 
 @pytest.fixture
-def link(kept: tuple[Emulator, Snapshot]) -> Emulator:
+def link(kept: tuple[Emulator, Snapshot]) -> Iterator[Emulator]:
     """Two warm DR4 on a fibre of 6 dB."""
     emu, snapshot = kept
     emu.restore(snapshot)
-    return emu
+    yield emu
+    clear_all()
 
 
 def on_test(emu: Emulator) -> Host:

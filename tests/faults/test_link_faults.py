@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cmis_host import ACTIVATED, DP_DEINIT, INIT, OUTPUT_DISABLE_TX, READY, Host
-from faulty import arm, arming
+from faulty import arm, arming, clear_all
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.emulator import Snapshot
@@ -35,11 +35,12 @@ def kept() -> Iterator[tuple[Emulator, Snapshot]]:
 
 
 @pytest.fixture
-def link(kept: tuple[Emulator, Snapshot]) -> Emulator:
+def link(kept: tuple[Emulator, Snapshot]) -> Iterator[Emulator]:
     """Two warm DR4 on a fibre of 5 dB; flags read."""
     emu, snapshot = kept
     emu.restore(snapshot)
-    return emu
+    yield emu
+    clear_all()
 
 
 @pytest.fixture

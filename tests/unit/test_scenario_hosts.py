@@ -31,6 +31,15 @@ def run(steps: list[dict[str, Any]], profile: str = DR4, duration: str = "9 s") 
         return emu.run_scenario(data)
 
 
+def run_as_they_are(steps: list[dict[str, Any]]) -> ScenarioResult:
+    """Play steps that name their ports and fibres."""
+    data = {"version": 1, "scenario": "t", "testbed": DR4, "steps": steps, "duration": "9 s",
+            "expect": [{"that": {"host": "h", "is": "done"}}]}  # fmt: skip
+    with Emulator.load(DR4, clock=ManualClock(), seed=1) as emu:
+        emu.settle()
+        return emu.run_scenario(data)
+
+
 def outcome(result: ScenarioResult, name: str = "h") -> str:
     """How a host ended, and what it said."""
     return next(event.text for event in result.events if event.kind == "host" and event.who == name)
@@ -315,3 +324,158 @@ def test_a_host_watches_modules_come_and_go() -> None:
     given = {"times": 60, "period": "100 ms"}
     assert host("host.watch_presence", swap, **given).startswith("done, 1 insertions, 1 removals")
     assert host("host.watch_presence", swap, **given, steady=4).startswith("done, 0 insertions, 0 removals")
+
+
+# -- data paths --------------------------------------------------------------------------------------
+
+
+def paths(*steps: dict[str, Any], last: str = "h", profile: str = DR4) -> str:
+    """How the last of some hosts ends, each of which begins when the one before has ended well."""
+    chain: list[dict[str, Any]] = []
+    for number, step in enumerate(steps):
+        name = last if number == len(steps) - 1 else f"s{number}"
+        when = {"when": {"host": chain[-1]["id"], "is": "done"}} if chain else {"at": "100 ms"}
+        chain.append({"id": name, **when, **step})
+    return outcome(run(chain, profile), last)
+
+
+FREE = {"do": "host.release"}
+LEG = {"do": "host.configure", "app_sel": 2, "lanes": [3, 4]}
+
+
+def test_a_data_path_step_by_step() -> None:
+    legs = {"field": "DPStateHostLane", "lanes": [3, 4]}
+    assert paths(FREE, LEG, {"do": "host.activate", "lanes": [3, 4]}) == "done"
+    assert paths(FREE, LEG, {"do": "host.activate", "lanes": [3, 4], "limit": "1 s"}).startswith("failed, DPActivated")
+    up = {"do": "host.activate", "lanes": [3, 4]}
+    down = {"do": "host.deactivate", "lanes": [3, 4]}
+    look = {"do": "host.expect", **legs, "is": "DPDeactivated"}
+    assert paths(FREE, LEG, up, down, look).startswith("done")
+    assert paths(FREE, LEG, up, {**down, "limit": "50 ms"}) == "failed, DPDeactivated has not come within 0.05 s"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"app_sel": 0}, "done"),
+        ({"app_sel": 1}, "done"),
+        ({"app_sel": 2, "lanes": [1, 2], "first": 1}, "failed, the configuration was refused (lane 1: 7, lane 2: 7)"),
+        ({"app_sel": 2, "lanes": [2, 3], "first": 2}, "failed, the configuration was refused"),
+        ({"app_sel": 3}, "failed, application 3 is not advertised"),
+    ],
+)
+def test_configurations(given: dict[str, Any], expected: str) -> None:
+    assert paths({"do": "host.deactivate"}, {"do": "host.configure", **given}).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("fault", "given", "expected"),
+    [
+        ({"do": "apply.result", "in_progress": "2 s"}, {}, "failed, the result of the configuration has not come"),
+        ({"do": "apply.result", "in_progress": "2 s"}, {"config_limit": "3 s"}, "done"),
+        ({"do": "fsm.delay", "state": "DPDeinit", "time": "3 s"}, {}, "failed, DPDeactivated has not come"),
+        ({"do": "fsm.delay", "state": "DPDeinit", "time": "3 s"}, {"deinit_limit": "4 s"}, "done"),
+        ({"do": "fsm.skip", "what": "DPInitPending"}, {"pending": "100 ms"}, "failed, DPInitPending has not come"),
+        ({"do": "fsm.skip", "what": "DPInitPending"}, {}, "done"),
+    ],
+)
+def test_how_patient_a_bring_up_is(fault: dict[str, Any], given: dict[str, Any], expected: str) -> None:
+    assert host("host.bring_up", fault, duration="12 s", **given).startswith(expected)
+
+
+# -- VDM ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "given", "expected"),
+    [
+        ({}, {"observable": "esnr_media", "above": 15}, "done, found 1: "),
+        ({}, {"observable": "esnr_media", "above": 15, "below": 16}, "failed, found 1: "),
+        ({}, {"observable": "laser_temperature", "above": 49, "below": 51}, "done, found 50"),
+        ({}, {"observable": "ferc_current_media", "lanes": [1], "below": 1e-9}, "done, found 1: "),
+        (
+            {},
+            {"observable": "ferc_current_media", "lanes": [2], "below": 1},
+            "failed, there is no ferc_current_media of ",
+        ),
+        ({}, {"observable": "sewmax_current_media", "below": 1}, "failed, there is no sewmax_current_media"),
+        ({"do": "vdm.layout", "what": "support"}, {"observable": "esnr_media", "above": 1}, "failed, VDM is not supp"),
+        (
+            {"do": "mon.override", "field": "esnr_media", "how": "unavailable", "lanes": [2]},
+            {"observable": "esnr_media", "above": 1},
+            "failed, 2: no value (FFFFh)",
+        ),
+        (
+            {"do": "mon.override", "field": "esnr_media", "value": 9, "for": "3 s"},
+            {"observable": "esnr_media", "above": 15, "limit": "5 s"},
+            "done",
+        ),
+    ],
+)
+def test_observables(fault: dict[str, Any], given: dict[str, Any], expected: str) -> None:
+    faults = [fault] if fault else []
+    assert host("host.expect_vdm", *faults, at="1 s", **given).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("faults", "given", "expected"),
+    [
+        ([], {"hold": "500 ms"}, "done, found 1: "),
+        ([], {"hold": "500 ms", "freeze": False}, "failed, moved from 1: "),
+        ([], {"below": 15}, "failed, found 1: "),
+        ([{"do": "vdm.freeze", "how": "never"}], {}, "failed, FreezeDone has not come within 0.1 s"),
+        ([{"do": "vdm.freeze", "how": "never"}], {"insist": False}, "done, found 1: "),
+        ([{"do": "vdm.freeze", "how": "late", "time": "1 s"}], {"limit": "2 s"}, "done"),
+        ([{"do": "vdm.freeze", "how": "sticks"}], {}, "done"),
+        ([{"do": "vdm.freeze", "how": "sticks"}], {"changes": True}, "failed, an end of UnfreezeDone has not come"),
+    ],
+)
+def test_statistics(faults: list[dict[str, Any]], given: dict[str, Any], expected: str) -> None:
+    moves = {"at": "500 ms", "do": "link.loss", "fibre": "loop", "extra": "3 dB", "over": "3 s"}
+    steps = [{"port": "1", **each} for each in faults]
+    steps += [
+        moves,
+        {"id": "h", "at": "1 s", "port": "1", "do": "host.statistics", "observable": "esnr_media", **given},
+    ]
+    assert outcome(run_as_they_are(steps)).startswith(expected)
+
+
+def test_frozen_only_when_ready() -> None:
+    low = {"do": "host.low_power"}
+    poll = {"do": "host.statistics", "observable": "esnr_media", "ready": True}
+    assert paths(low, poll) == "failed, the module is not ready, so nothing is frozen"
+
+
+# -- diagnostics -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("faults", "given", "expected"),
+    [
+        ([], {}, "done, found 1: "),
+        ([], {"below": 1e-15}, "failed, found 1: "),
+        ([{"do": "diag.lock", "lanes": [2]}], {}, "failed, no lock on lanes 2"),
+        ([{"do": "diag.refuse", "engine": "generator"}], {}, "failed, no lock on lanes 1, 2, 3, 4"),
+        ([{"do": "diag.refuse", "engine": "generator", "pattern": "prbs31q"}], {"pattern": "prbs13q"}, "done"),
+        ([{"do": "diag.ber", "lanes": [3]}], {"lock": False}, "failed, found 1: "),
+        ([{"do": "mem.override", "place": "01h:142.5", "value": 0}], {}, "failed, there are no diagnostics"),
+    ],
+)
+def test_patterns(faults: list[dict[str, Any]], given: dict[str, Any], expected: str) -> None:
+    assert host("host.test_pattern", *faults, at="3 s", **given).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("faults", "given", "expected"),
+    [
+        ([], {"kind": "host-input"}, "done, FFh is in force"),
+        ([], {"kind": "media-output"}, "failed, asked for FFh, found 0Fh"),
+        ([], {"kind": "media-output", "lanes": [2]}, "done, 02h is in force"),
+        ([{"do": "mem.override", "place": "13h:128.5", "value": 0}], {"kind": "media-output", "lanes": [2]},
+         "failed, not offered for single lanes"),
+        ([{"do": "mem.override", "place": "13h:128", "value": 0}], {"kind": "host-input"}, "failed, not offered"),
+        ([{"do": "mem.override", "place": "13h:128", "value": 0}], {"kind": "host-input", "asks": False}, "done"),
+    ],
+)  # fmt: skip
+def test_loopbacks(faults: list[dict[str, Any]], given: dict[str, Any], expected: str) -> None:
+    assert host("host.loopback", *faults, **given).startswith(expected)

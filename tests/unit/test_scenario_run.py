@@ -77,6 +77,32 @@ def test_periodically(log: Log) -> None:
     assert [time for time, text in since(log) if text == "undo 1"] == [1.05, 1.25, 1.45]
 
 
+@pytest.mark.parametrize(("look", "seen"), [({}, 1.25), ({"look": "500 ms"}, 1.5)])
+def test_cleared_by_an_event_as_often_as_is_looked(log: Log, look: dict[str, str], seen: float) -> None:
+    bounce = {"at": "1.05 s", "do": "pin.bounce", "port": "1", "times": 1, "away": "200 ms"}
+    mark = {"at": "1.1 s", "do": "test.mark", "clear_when": {"port": "1", "pin": "ModPrsL", "is": "low"}}
+    result = run([bounce, mark], [{"that": {"step": "step 2", "is": "done"}}], duration="3 s", **look)
+    assert result.passed
+    assert since(log) == [(1.1, "arm 1"), (seen, "undo 1")]
+    assert [event.text for event in result.events if event.kind == "end" and event.who == "step 2"] == ["test.mark"]
+
+
+def test_cleared_at_once_by_what_holds_already_and_armed_again(log: Log) -> None:
+    holds = {"port": "1", "pin": "ModPrsL", "is": "low"}
+    run([{"at": "1 s", "do": "test.mark", "clear_when": holds, "every": "1 s", "repeat": 2}], QUIET, duration="4 s")
+    assert since(log) == [(1.0, "arm 1"), (1.0, "undo 1"), (2.0, "arm 1"), (2.0, "undo 1")]
+
+
+def test_an_access_before_a_fault_was_armed_does_not_clear_it(log: Log) -> None:
+    steps = [
+        {"at": "1 s", "do": "host.read", "port": "1", "place": "L:3"},
+        {"at": "2 s", "do": "test.mark", "clear_when": {"port": "1", "read": "L:3"}},
+        {"at": "3 s", "do": "host.read", "port": "1", "place": "L:3"},
+    ]
+    run(steps, QUIET, duration="4 s")
+    assert since(log) == [(2.0, "arm 1"), (3.0, "undo 1")]
+
+
 def test_a_fault_armed_anew_before_its_end_lasts_from_then(log: Log) -> None:
     run([{"at": "1 s", "every": "200 ms", "repeat": 2, "do": "test.mark", "for": "300 ms"}], QUIET)
     assert since(log) == [(1.0, "arm 1"), (1.2, "undo 1"), (1.2, "arm 1"), (1.5, "undo 1")]
