@@ -171,6 +171,7 @@ def _value(draw: Draw, action: Action, key: str, argument: Argument) -> Any:
         "FLAG": lambda: draw.happens(0.5),
         "CHOICE": lambda: draw.one(argument.choices),
         "VALUE": lambda: draw.below(2),
+        "READING": lambda: draw.between(0, 3),
     }
     make = makers.get(kind.name)
     return None if make is None else make()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from cmis_emu.bus.tap import Transaction
-from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event, seconds
+from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event, ManualClock, seconds
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.occasions import Occasions
 from cmis_emu.scenarios.action import Call, World
@@ -28,6 +28,9 @@ from cmis_emu.scenarios.watch import RegisterWatch
 
 ASIDE_NS = NS_PER_MS
 """A host that an access of somebody else sets off begins so much later: that transfer is over then."""
+
+MOST_LATE_NS = 50 * NS_PER_MS
+"""A slow machine's lateness is made up for; the time that a transfer took is not."""
 
 
 class Run:
@@ -75,7 +78,8 @@ class Run:
         self._taps: dict[str, Callable[[Transaction], None]] = {}
         self._looking = False
         self._riding = False
-        self._late_ns = 0
+        self._moved_by_us = isinstance(world.clock, ManualClock)
+        self._late_ns = 0  # of what is done now, on a clock that runs: it does not add up from moment to moment
         self._wake: Event | None = None
         self.finished = False
 
@@ -136,7 +140,7 @@ class Run:
             now = self._clock.sync() - self._start_ns
             while not self.finished and self._agenda and self._agenda[0][0] <= now:
                 planned, _, call = heapq.heappop(self._agenda)
-                self._late_ns = now - planned  # on a clock that runs; it does not add up from one moment to the next
+                self._late_ns = 0 if self._moved_by_us else min(now - planned, MOST_LATE_NS)
                 call()
                 self._late_ns = 0
                 now = self._clock.sync() - self._start_ns
