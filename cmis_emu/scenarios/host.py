@@ -124,11 +124,15 @@ class Host:
         start = self.now()
         while True:
             try:
-                return access()
+                found = access()
             except OSError as error:
                 if self.now() - start >= self._patience_s:
                     name = errno.errorcode.get(error.errno or 0, str(error.errno))
                     raise HostFailure(f"{what}: {name}") from None
+            else:
+                if self.now() > start:
+                    yield 0.0  # it took its time: what is due meanwhile, such as the end of a fault, comes first
+                return found
             yield RETRY_S
 
     # -- fields ----------------------------------------------------------------------------------------
