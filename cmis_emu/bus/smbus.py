@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self
 
 from cmis_emu.bus import virtual
-from cmis_emu.bus.virtual import I2C_M_RD, BusError, Message, VirtualBus
+from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
 
 
 class I2cMessage(Protocol):
@@ -93,7 +94,7 @@ class VirtualSMBus:
         bus = self._bus
         if bus is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if self.pec or not 0 <= register <= 255:
+        if self.pec or bus.claims is not None or not 0 <= register <= 255:
             return self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.BYTE_DATA)[0]
         with self._lock:  # the commonest call of all, without the detour through message objects
             target = bus.targets.get(i2c_addr)
