@@ -80,8 +80,7 @@ class TinyUsb:
 
     def abandon(self) -> None:
         """The host wants no answer to the message under way: its driver has given up the transfer."""
-        with self._lock:
-            self._abandoned = self._under_way
+        self._abandoned = True  # without the lock, which that very message may have
 
     def unplug(self) -> None:
         """The host is gone; a bus that it was holding is free."""
@@ -91,6 +90,7 @@ class TinyUsb:
                 self._claims.give_up(self)
 
     def _message(self, request: int, message: Message) -> Outcome:
+        self._abandoned = False
         with self._lock:
             stop = True
             try:
@@ -105,7 +105,6 @@ class TinyUsb:
             finally:
                 self._under_way = False
                 self._claims.end(self, stop=stop or self._gone or self._abandoned)
-                self._abandoned = False
             self._status = _ACKNOWLEDGED
             return 0, found[0] if found else len(message.data)
 
