@@ -114,6 +114,17 @@ class Clock:
         """Let `duration_s` seconds pass at once, running what falls due on the way."""
         raise NotImplementedError(f"{type(self).__name__} cannot be advanced")
 
+    def wait(self, duration_ns: int, until: Callable[[], bool] | None = None) -> None:
+        """Stay here, inside whatever is under way, while `duration_ns` pass: a transfer that a module holds up.
+
+        Ends early once `until` is true; what makes it true calls `wake`. Callers hold the lock once or several
+        times over; where time passes by itself it is free meanwhile, so that others go on. From inside an event,
+        for which time stands still, it returns at once.
+        """
+
+    def wake(self) -> None:
+        """Let those who wait look at their `until` again."""
+
     def _earlier(self) -> None:
         """Hook: the next due time moved closer."""
 
@@ -170,6 +181,17 @@ class ManualClock(Clock):
         with self._lock:
             self._run_until(self._now + duration_ns)
 
+    def wait(self, duration_ns: int, until: Callable[[], bool] | None = None) -> None:
+        """As described in `Clock`: simulated time moves on by as much, event by event."""
+        if self._running:
+            return
+        end = self._now + duration_ns
+        while not (until is not None and until()):
+            if self.next_due_ns > end:
+                self._run_until(end)
+                return
+            self._run_until(self.next_due_ns)
+
     def sync(self) -> int:
         if self.next_due_ns <= self._now and not self._running:
             self._run_until(self._now)
@@ -190,6 +212,8 @@ class ScaledClock(Clock):
         self._origin = time.monotonic_ns()
         self._offset = 0
         self._wake: threading.Condition | None = None
+        self._shared: threading.RLock | None = None
+        self._pause: threading.Condition | None = None  # of those who wait
         self._thread: threading.Thread | None = None
         self._stop = False
 
@@ -211,6 +235,31 @@ class ScaledClock(Clock):
             self._now = now
         return self._now
 
+    def share(self, lock: threading.RLock) -> None:
+        super().share(lock)
+        self._shared = lock
+
+    def wait(self, duration_ns: int, until: Callable[[], bool] | None = None) -> None:
+        """As described in `Clock`: the caller sleeps, and the lock is free meanwhile."""
+        if self._running:
+            return
+        end = self._source_ns() + duration_ns
+        if self._pause is None:
+            self._pause = threading.Condition(self._shared)
+        with self._pause:  # the shared lock, which the caller has
+            while not self._stop and not (until is not None and until()):
+                left_s = (end - self._source_ns()) / (self.speed * NS_PER_S)
+                if left_s <= 0:
+                    break
+                self._pause.wait(min(left_s, threading.TIMEOUT_MAX))
+            self._pause.notify_all()  # who waited for this one to be over looks again when the lock is free
+        self.sync()
+
+    def wake(self) -> None:
+        if self._pause is not None:
+            with self._pause:
+                self._pause.notify_all()
+
     def advance(self, duration_s: float) -> None:
         """Jump ahead by `duration_s` seconds, running what falls due on the way."""
         if duration_s < 0:
@@ -220,6 +269,7 @@ class ScaledClock(Clock):
             self.sync()
             if self._wake is not None:
                 self._wake.notify()  # it waits for a moment of the old time
+            self.wake()
 
     def start(self, lock: threading.RLock) -> None:
         """Run due events in a daemon thread, each under `lock`, until `close`."""
@@ -250,10 +300,11 @@ class ScaledClock(Clock):
 
     def close(self) -> None:
         wake, thread = self._wake, self._thread
+        self._stop = True
         if wake is not None:
             with wake:
-                self._stop = True
                 wake.notify_all()
+        self.wake()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
         super().close()

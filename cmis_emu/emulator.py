@@ -59,7 +59,7 @@ class Emulator:
         self._servers: list[Way] = []
         self._closed = False
         for index, plan in enumerate(testbed.ports):
-            target = Target()
+            target = Target(clock=clock)
             self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
             self.ports[plan.name] = Port(
                 plan.name,

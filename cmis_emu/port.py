@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from cmis_emu.bus.line import LineFault
 from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
 from cmis_emu.errors import CmisEmuError, InputError
@@ -56,6 +57,18 @@ def pattern_code(name: str) -> int:
     return known[name]
 
 
+class Fault(Protocol):
+    """One armed misbehaviour of a port, kept by the port while modules come and go (`Port.arm`).
+
+    attach: a module is in the cage: when armed there, and at each insertion, before the module gets power.
+    detach: the fault is cleared; `port.occupant` may be None. Neither is told when the module leaves, since the
+    module's parts go with it; what sits in the port's target does not, so attach must bear being repeated.
+    """
+
+    def attach(self, port: Port) -> None: ...
+    def detach(self, port: Port) -> None: ...
+
+
 class EmptyPortError(CmisEmuError):
     """The port holds no module."""
 
@@ -66,17 +79,20 @@ class Pins:
     The names are those of QSFP-DD. `get` and `set` also take those of OSFP: RSTn, LPWn, INT, PRSn.
     """
 
-    __slots__ = ("_levels", "_port")
+    __slots__ = ("_forced", "_levels", "_port")
 
     def __init__(self, port: Port, levels: dict[str, bool]) -> None:
         self._port = port
         self._levels = {**HOST_PINS, **levels}
+        self._forced: dict[str, list[tuple[object, bool]]] = {}  # by whom; the last one counts
 
     def get(self, name: str) -> bool:
         """Level of any pin by name, in QSFP-DD's or OSFP's words. Raises InputError for an unknown one."""
         if name in OSFP_PINS:
             twin, inverted = OSFP_PINS[name]
             return self.get(twin) ^ inverted
+        if name in self._forced:
+            return self._forced[name][-1][1]
         if name == "IntL":
             return self._port.interrupt_level()
         if name == "ModPrsL":
@@ -95,11 +111,51 @@ class Pins:
             expected = f"a pin that the host drives: {', '.join(HOST_PINS)}"
             raise InputError(repr(name), expected, field="pin")
         self._levels[name] = bool(level)
-        self._port.drive(name, bool(level))
+        if name not in self._forced:
+            self._port.drive(name, bool(level))
+
+    def force(self, owner: object, name: str, level: bool) -> None:
+        """Hold any pin at a level, whoever drives it, until `free`; of several owners the last one counts.
+
+        Raises InputError for an unknown pin.
+        """
+        if name in OSFP_PINS:
+            name, inverted = OSFP_PINS[name]
+            level = level ^ inverted
+        before = self.get(name)
+        held = [each for each in self._forced.get(name, []) if each[0] is not owner]
+        self._forced[name] = [*held, (owner, bool(level))]
+        self._moved(name, before)
+
+    def free(self, owner: object, name: str) -> None:
+        """Let go of a pin; harmless for one that this owner does not hold."""
+        name = OSFP_PINS[name][0] if name in OSFP_PINS else name
+        before = self.get(name)
+        held = [each for each in self._forced.get(name, []) if each[0] is not owner]
+        self._forced[name] = held
+        if not held:
+            del self._forced[name]
+        self._moved(name, before)
+
+    def forced(self, name: str) -> bool:
+        """Does a fault hold this pin?"""
+        return name in self._forced
+
+    def _moved(self, name: str, before: bool) -> None:
+        now = self.get(name)
+        if now is not before:
+            self._port.moved(name, now)
 
     def driven(self) -> dict[str, bool]:
         """Levels of the host-driven pins."""
         return dict(self._levels)
+
+    def driven_level(self, name: str) -> bool:
+        """Level to which the host drives one of its pins, in QSFP-DD's or OSFP's words, whatever holds the pin."""
+        if name in OSFP_PINS:
+            twin, inverted = OSFP_PINS[name]
+            return self._levels[twin] ^ inverted
+        return self._levels[name]
 
     def put_back(self, levels: dict[str, bool]) -> None:
         """Levels from a snapshot; the module's own snapshot knows them already."""
@@ -204,7 +260,9 @@ class Port:
         self.target = target
         self.occupant: Module | None = None
         self.pins = Pins(self, levels)
-        self.interrupt_listeners: list[Callable[[bool], None]] = []
+        self.interrupt_listeners: list[Callable[[bool], None]] = []  # told whether IntL is low
+        self.presence_listeners: list[Callable[[bool], None]] = []  # told whether ModPrsL is low
+        self.inserted_ns = 0  # when what is in the cage was plugged in
         self._clock = clock
         self._lock = lock
         self._seed = seed
@@ -212,6 +270,7 @@ class Port:
         self._rewire = rewire
         self._nvm = nvm
         self._host_signals = [HostSignal()] * MAX_LANES  # every host lane carries a good signal
+        self._faults: list[Fault] = []
 
     @property
     def module(self) -> Module:
@@ -242,6 +301,7 @@ class Port:
             if self._nvm is not None:
                 module.nonvolatile.changed = partial(self._nvm.save, self.name, product.name)
             self.occupant = module
+            self.inserted_ns = self._clock.now_ns
             self.target.device = module
             module.memory.on_reset = self.target.reset
             module.set_selected(not self.pins.ModSelL)
@@ -250,7 +310,39 @@ class Port:
             for number in range(8 * len(module.banks)):
                 self._apply_host_signal(module, number + 1)
             self._rewire(self.name)
+            if not self.pins.forced("ModPrsL"):
+                self._presence(True)
+            for fault in self._faults:
+                fault.attach(self)
             module.set_power(self.pins.power)
+
+    def arm(self, fault: Fault) -> None:
+        """From now on the module in this cage misbehaves so, and every one that comes after it."""
+        with self._lock:
+            self._clock.sync()
+            self._faults.append(fault)
+            if self.occupant is not None:
+                fault.attach(self)
+
+    def disarm(self, fault: Fault) -> None:
+        """Clear a fault; harmless for one that is not armed."""
+        with self._lock:
+            self._clock.sync()
+            if fault in self._faults:
+                self._faults.remove(fault)
+                fault.detach(self)
+
+    def arm_line(self, fault: LineFault) -> None:
+        """From now on the way to this cage misbehaves so, whatever is in it."""
+        with self._lock:
+            self._clock.sync()
+            self.target.arm(fault)
+
+    def disarm_line(self, fault: LineFault) -> None:
+        """Clear a fault of the way; harmless for one that is not armed."""
+        with self._lock:
+            self._clock.sync()
+            self.target.disarm(fault)
 
     def remove(self) -> None:
         """Pull the module out. A transaction under way ends there."""
@@ -264,6 +356,8 @@ class Port:
                 self._rewire(self.name)
                 if was_low:
                     self._interrupt(False)
+                if not self.pins.forced("ModPrsL"):
+                    self._presence(False)
 
     def set_host_signal(
         self,
@@ -329,8 +423,18 @@ class Port:
             }
             apply[name]()
 
+    def moved(self, name: str, level: bool) -> None:
+        """The level of any pin has changed because of a fault that holds it, or holds it no more."""
+        if name == "IntL":
+            for listener in self.interrupt_listeners:
+                listener(not level)
+        elif name == "ModPrsL":
+            self._presence(not level)
+        else:
+            self.drive(name, level)
+
     def interrupt_level(self) -> bool:
-        """Level of IntL; pulled up without a module."""
+        """Level that the module gives IntL; pulled up without a module."""
         with self._lock:
             self._clock.sync()
             return self.occupant is None or not self.occupant.interrupt_asserted
@@ -342,20 +446,32 @@ class Port:
             "target": self.target.state(),
             "pins": self.pins.driven(),
             "host_signals": list(self._host_signals),
+            "inserted_ns": self.inserted_ns,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a kept state; whoever sits in the cage now is forgotten."""
+        """Go back to a kept state; whoever sits in the cage now is forgotten. Armed faults stay as they are now."""
         now_here = self.occupant
         was_low = now_here is not None and now_here.interrupt_asserted
         self.occupant = state["module"]
         self.target.restore(self.occupant, state["target"])
         self.pins.put_back(state["pins"])
         self._host_signals = list(state["host_signals"])
+        self.inserted_ns = state["inserted_ns"]
+        if self.occupant is not None:
+            self.occupant.memory.forget_faults()
+            for fault in self._faults:
+                fault.attach(self)
         is_low = self.occupant is not None and self.occupant.interrupt_asserted
         if is_low != was_low:
             self._interrupt(is_low)
 
+    def _presence(self, present: bool) -> None:
+        for listener in self.presence_listeners:
+            listener(present)
+
     def _interrupt(self, asserted: bool) -> None:
+        if self.pins.forced("IntL"):
+            return
         for listener in self.interrupt_listeners:
             listener(asserted)

@@ -96,12 +96,15 @@ class VirtualSMBus:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self.pec or bus.claims is not None or not 0 <= register <= 255:
             return self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.BYTE_DATA)[0]
-        with self._lock:  # the commonest call of all, without the detour through message objects
-            target = bus.targets.get(i2c_addr)
-            if target is not None and target.write(bytes((register,))) is not None:
-                data = target.read(1)
-                if data is not None:
-                    return data[0]
+        try:
+            with self._lock:  # the commonest call of all, without the detour through message objects
+                target = bus.targets.get(i2c_addr)
+                if target is not None and target.write(bytes((register,))) is not None:
+                    data = target.read(1)
+                    if data is not None:
+                        return data[0]
+        except BusError as error:
+            raise OSError(error.errno, os.strerror(error.errno)) from None
         number = errno.ENXIO if 0 <= i2c_addr <= virtual.ADDRESS_MAX else errno.EINVAL
         raise OSError(number, os.strerror(number))
 

@@ -29,12 +29,17 @@ class StaticDevice:
         self.flat = bool(self.lower[memory_model.at] >> memory_model.elements[0][3] & 1)
         self._blank = bytes(HALF)
         self._upper = self.pages.get((0, 0), self._blank)
+        self._mapped = (0, 0)
         if not self.flat:
             self.lower[self._bank_at] = self.lower[self._page_at] = 0
 
     def answers(self) -> bool:
         """An image is always there."""
         return True
+
+    def mapped(self) -> tuple[int, int]:
+        """Page and bank that the upper half shows."""
+        return self._mapped
 
     def latch(self, address: int) -> None:
         """Nothing moves."""
@@ -75,4 +80,6 @@ class StaticDevice:
         if found is None:
             self.lower[self._bank_at] = self.lower[self._page_at] = 0
             found = self.pages.get((0, 0), self._blank)
+            page = bank = 0
+        self._mapped = (page, bank)
         self._upper = found

@@ -8,12 +8,17 @@ Written bytes are collected and handed over once, at STOP or repeated START.
 A read shows its half as it stood at START, and again as it stands each time it rolls over to the half's first
 byte: a value of several bytes never tears, however slow the controller and whoever looks at the module
 meanwhile. `read` and `write` do whole messages at once; they equal the sequence of byte events (a property
-test compares them).
+test compares them). While faults are armed on the way to the target or somebody listens (`line.py`), both go
+through there, and whole messages are byte events.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
+
+from cmis_emu.bus.line import Line, LineFault
+from cmis_emu.bus.tap import Taps
+from cmis_emu.clock import Clock
 
 HALF = 128
 MODULE_ADDRESS = 0x50  # I2C-01
@@ -32,6 +37,10 @@ class Device(Protocol):
 
     def answers(self) -> bool:
         """True when an access would be acknowledged now: present, selected, managed, not holding off."""
+        ...
+
+    def mapped(self) -> tuple[int, int]:
+        """Page and bank that the upper half shows."""
         ...
 
     def latch(self, address: int) -> None:
@@ -66,11 +75,12 @@ class Target:
     a NACK and before the next START are ignored, and peek answers FFh, the level of an undriven bus.
     """
 
-    __slots__ = ("_buffer", "_count", "_limit", "_mode", "_origin", "_view", "device", "pointer")
+    __slots__ = ("_buffer", "_count", "_limit", "_line", "_mode", "_origin", "_view", "device", "line", "pointer")
 
     IDLE, WRITING, READING = range(3)
 
-    def __init__(self, device: Device | None = None) -> None:
+    def __init__(self, device: Device | None = None, clock: Clock | None = None) -> None:
+        """`clock`: of the time that passes in transfers; without it none does."""
         self.device = device
         self.pointer = 0  # I2C-03
         self._mode = Target.IDLE
@@ -79,12 +89,77 @@ class Target:
         self._limit = 0
         self._count = 0
         self._view = b""  # the half that is being read
+        self.line = Line(self, clock or Clock(), self._line_changed)
+        self._line: Line | None = None  # while it is in use
+
+    # -- faults and observers ------------------------------------------------------------------------
+
+    @property
+    def taps(self) -> Taps:
+        """Who is told of every message once it is over."""
+        return self.line.taps
+
+    def arm(self, fault: LineFault) -> None:
+        """Put a fault on the way to the device, behind those that are there."""
+        self.line.add(fault)
+
+    def disarm(self, fault: LineFault) -> None:
+        """Clear a fault; harmless for one that is not armed."""
+        self.line.remove(fault)
+
+    def write_past(self, data: bytes) -> int | None:
+        """`write` of a healthy line."""
+        self._line = None
+        try:
+            return self.write(data)
+        finally:
+            self._line_changed()
+
+    def read_past(self, length: int) -> bytes | None:
+        """`read` of a healthy line."""
+        self._line = None
+        try:
+            return self.read(length)
+        finally:
+            self._line_changed()
+
+    def _line_changed(self) -> None:
+        self._line = self.line if self.line.in_use else None
 
     # -- byte events -----------------------------------------------------------------------------
+    # Each may raise BusError where a fault makes the adapter give up; the transaction is over then.
 
     def start(self, *, read: bool) -> bool:
         """START or repeated START with the address byte. Returns the acknowledge bit."""
-        self._flush()
+        return self.open(read=read) if self._line is None else self._line.start(read=read)
+
+    def write_byte(self, value: int) -> bool:
+        """One byte from the controller. The first sets the address. Returns the acknowledge bit."""
+        return self.take(value) if self._line is None else self._line.write_byte(value)
+
+    def peek(self) -> int:
+        """The byte that a read would clock out next; asking twice changes nothing."""
+        return self.show() if self._line is None else self._line.peek()
+
+    def commit(self) -> None:
+        """The peeked byte was clocked out: clear what it clears, move on."""
+        if self._line is None:
+            self.move()
+        else:
+            self._line.commit()
+
+    def end(self) -> None:
+        """STOP."""
+        if self._line is None:
+            self.close()
+        else:
+            self._line.end()
+
+    # -- the same, behind the line -----------------------------------------------------------------
+
+    def open(self, *, read: bool) -> bool:
+        """`start` of a healthy line."""
+        self.close()
         device = self.device
         if device is None or not device.answers():
             return False
@@ -98,8 +173,8 @@ class Target:
             self._origin = None
         return True
 
-    def write_byte(self, value: int) -> bool:
-        """One byte from the controller. The first sets the address. Returns the acknowledge bit."""
+    def take(self, value: int) -> bool:
+        """`write_byte` of a healthy line."""
         if self._mode != Target.WRITING or self.device is None:
             return False
         if self._origin is None:
@@ -112,14 +187,14 @@ class Target:
         self.pointer = _on(self.pointer, 1)
         return True
 
-    def peek(self) -> int:
-        """The byte that a read would clock out next; asking twice changes nothing."""
+    def show(self) -> int:
+        """`peek` of a healthy line."""
         if self._mode != Target.READING or self.device is None or self._count >= self.device.read_limit:
             return 0xFF
         return self._view[self.pointer & 127]
 
-    def commit(self) -> None:
-        """The peeked byte was clocked out: clear what it clears, move on."""
+    def move(self) -> None:
+        """`commit` of a healthy line."""
         if self._mode != Target.READING or self.device is None:
             return
         if self._count < self.device.read_limit:
@@ -130,9 +205,22 @@ class Target:
                 self._view = self.device.read(self.pointer, HALF)
         self._count += 1
 
-    def end(self) -> None:
-        """STOP."""
-        self._flush()
+    def close(self) -> None:
+        """`end` of a healthy line: what was written reaches the device."""
+        if self._mode == Target.WRITING and self._buffer and self._origin is not None and self.device is not None:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._mode = Target.IDLE
+            self.device.write(self._origin, data)
+            return
+        self.drop()
+
+    def drop(self) -> None:
+        """The transaction ends, and what was written is forgotten."""
+        self._buffer.clear()
+        self._mode = Target.IDLE
+
+    # -- what happens to it ------------------------------------------------------------------------
 
     def reset(self) -> None:
         """The device was reset: an open transaction is dead, and the address counter is 0 again (I2C-03)."""
@@ -140,6 +228,8 @@ class Target:
         self._buffer.clear()
         self._origin = None
         self.pointer = 0
+        if self._line is not None:
+            self._line.broken()
 
     def unplugged(self) -> None:
         """The device went away: nothing of an open transaction reaches it."""
@@ -156,26 +246,18 @@ class Target:
         self.pointer, self._mode, buffer, self._origin, self._limit, self._count, self._view = state
         self._buffer = bytearray(buffer)
 
-    def _flush(self) -> None:
-        if self._mode == Target.WRITING and self._buffer and self._origin is not None and self.device is not None:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-            self._mode = Target.IDLE
-            self.device.write(self._origin, data)
-            return
-        self._buffer.clear()
-        self._mode = Target.IDLE
-
     # -- whole messages --------------------------------------------------------------------------
 
     def write(self, data: bytes) -> int | None:
         """START, address for writing, `data`, end of message.
 
-        Returns how many bytes were acknowledged, or None when the address byte was not.
+        Returns how many bytes were acknowledged, or None when the address byte was not. Raises BusError.
         """
+        if self._line is not None:
+            return self._line.write(data)
         device = self.device
         if self._mode != Target.IDLE:
-            self._flush()
+            self.close()
         if device is None or not device.answers():
             return None
         if not data:
@@ -189,10 +271,15 @@ class Target:
         return 1 + len(body) if len(data) - 1 > limit else len(data)
 
     def read(self, length: int) -> bytes | None:
-        """START, address for reading, `length` bytes clocked out. None when the address was not acknowledged."""
+        """START, address for reading, `length` bytes clocked out. None when the address was not acknowledged.
+
+        Raises BusError.
+        """
+        if self._line is not None:
+            return self._line.read(length)
         device = self.device
         if self._mode:
-            self._flush()
+            self.close()
         if device is None:
             return None
         pointer = self.pointer

@@ -78,7 +78,7 @@ class Module:
         self.memory = Memory(
             profile.regmap, profile.compiled, profile.image, flat=profile.flat, bank_counts=profile.bank_count
         )
-        self.view = View(profile.regmap, self._fetch, self.memory.store)
+        self.view = View(profile.regmap, self._fetch, self.memory.store, held=partial(self.memory.fetch, held=True))
         self.plant = ModulePlant(profile.plant, clock, seed, environment or Environment())
         self.interrupt_listener = on_interrupt
         self.flags = Flags(
@@ -95,6 +95,7 @@ class Module:
         self._stale = True
         self._reset_timer: Event | None = None
         self._hold_until_ns = 0
+        self.started_ns = 0  # when it last left reset
         self._managed = False
         limit = profile.behaviour.read_limit
         self.read_limit = limit if limit < 128 else 1 << 30  # I2C-05: a strict module stops driving data
@@ -140,6 +141,11 @@ class Module:
         now = self.clock.sync()
         return self._managed and self._selected and now >= self._hold_until_ns
 
+    def mapped(self) -> tuple[int, int]:
+        """Page and bank that the upper half shows."""
+        upper = self.memory.upper
+        return upper.number, upper.bank
+
     def latch(self, address: int) -> None:
         """Bring live bytes up to date, once at the start of a read (MON-06)."""
         page = self.memory.lower if address < 128 else self.memory.upper
@@ -167,6 +173,10 @@ class Module:
         live = page.live
         if live is not None and live.due_ns <= now:
             live.refresh(now)
+        if page.overlay is not None:
+            data = memory.read(address, length, now)
+            memory.clocked_out(address, data)
+            return data
         start = address & 127
         end = start + length
         data = bytes(page.data[start:end]) if end <= 128 else memory.read(address, length, now)
@@ -185,6 +195,10 @@ class Module:
 
     def _hold_off_nonvolatile(self) -> None:
         self._hold_until_ns = self.clock.now_ns + round(self.profile.behaviour.nvm_holdoff_ms * NS_PER_MS)
+
+    def hold_off(self, duration_ns: int) -> None:
+        """Answer no access for so long from now (I2C-11)."""
+        self._hold_until_ns = max(self._hold_until_ns, self.clock.now_ns + duration_ns)
 
     def write_limit(self, address: int) -> int:
         """I2C-06."""
@@ -366,6 +380,8 @@ class Module:
             for bank in self.banks:
                 bank.freeze()
             self._cause.set(self._fault_cause)
+        elif state is MsmState.MGMT_INIT:
+            self.started_ns = self.clock.now_ns
         if state is MsmState.LOW_PWR:
             self._managed = True
         if self._powered:

@@ -20,10 +20,15 @@ def mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+def uniform(seed: int, channel: int, index: int) -> float:
+    """A number between 0 and 1, never either of them, that belongs to this seed, channel and index."""
+    hashed = mix(mix(mix(seed & _MASK) ^ (channel & _MASK)) ^ (index & _MASK))
+    return (hashed >> 12) / (1 << 52) + _HALF_STEP
+
+
 def gauss(seed: int, channel: int, index: int) -> float:
     """A standard normal number, clamped to MAX_SIGMA, that belongs to this seed, channel and index."""
-    hashed = mix(mix(mix(seed & _MASK) ^ (channel & _MASK)) ^ (index & _MASK))
-    value = _NORMAL.inv_cdf((hashed >> 12) / (1 << 52) + _HALF_STEP)
+    value = _NORMAL.inv_cdf(uniform(seed, channel, index))
     return max(-MAX_SIGMA, min(MAX_SIGMA, value))
 
 

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from cmis_emu.clock import NEVER
 from cmis_emu.errors import InputError
 from cmis_emu.registers.field import LOWER, Field
+from cmis_emu.registers.overlay import Overlay, Override
+from cmis_emu.registers.place import Place
 from cmis_emu.registers.regmap import CompiledMap, CompiledPage, RegisterMap, page_name
 
 HALF = 128
@@ -51,6 +53,18 @@ class LiveRegion(Protocol):
     def refresh(self, now_ns: int) -> None: ...
 
 
+class SelectFault(Protocol):
+    """A page select that goes wrong."""
+
+    def selecting(self, memory: Memory, number: int, bank: int) -> bool:
+        """The host selects this page. True when the fault has dealt with it, and nothing else is to happen."""
+        ...
+
+    def reset(self, memory: Memory) -> None:
+        """Every register goes to its default, and page 00h is mapped."""
+        ...
+
+
 class Page:
     """One 128-byte block. `first` is the register address of its byte 0 (0 or 128)."""
 
@@ -66,6 +80,7 @@ class Page:
         "live",
         "locked",
         "number",
+        "overlay",
     )
 
     def __init__(self, compiled: CompiledPage, bank: int) -> None:
@@ -77,6 +92,7 @@ class Page:
         self.live: LiveRegion | None = None
         self.locked = False  # protected by a password: host writes do nothing
         self.hooks: dict[int, WriteHook] = {}
+        self.overlay: Overlay | None = None  # what hosts read instead of `data`
         flagged = [i for i, mask in enumerate(compiled.clear_mask) if mask]
         # Beyond the page when nothing on it clears: then a read has nothing more to do.
         self.clear_first, self.clear_last = (flagged[0], flagged[-1]) if flagged else (HALF, -1)
@@ -161,6 +177,7 @@ class Memory:
         "on_reset",
         "pages",
         "regmap",
+        "select_faults",
         "upper",
     )
 
@@ -192,6 +209,7 @@ class Memory:
         self.on_cleared: ClearHook | None = None
         self.broadcast: Callable[[], bool] = _never
         self.on_reset: Callable[[], None] = _nothing
+        self.select_faults: tuple[SelectFault, ...] = ()
         self.reset()
 
     # -- reset and inspection ------------------------------------------------------------------
@@ -205,6 +223,8 @@ class Memory:
         self.upper = self.pages[0, 0]
         self.lower.data[self._bank_index] = 0
         self.lower.data[self._page_index] = 0
+        for fault in self.select_faults:
+            fault.reset(self)
         self.on_reset()
 
     def page(self, number: int, bank: int = 0) -> Page:
@@ -226,15 +246,21 @@ class Memory:
         field = self.regmap.field(name)
         return field.page in self.compiled.pages and self.cell(name).implemented
 
-    def fetch(self, number: int, bank: int, offset: int, length: int, now_ns: int = NEVER) -> bytes:
-        """Bytes without side effects, live ones brought up to date when `now_ns` is given."""
+    def fetch(
+        self, number: int, bank: int, offset: int, length: int, now_ns: int = NEVER, *, held: bool = False
+    ) -> bytes:
+        """Bytes as a host reads them, without side effects, live ones brought up to date when `now_ns` is given.
+
+        held: as the module holds them instead, whatever lies over them.
+        """
         page = self.page(number, bank)
         if page.live is not None and page.live.due_ns <= now_ns < NEVER:
             page.live.refresh(now_ns)
         start = offset - page.first
         if start < 0 or length < 0 or start + length > HALF:
             raise InputError(f"bytes {offset} to {offset + length - 1}", f"bytes of page {page_name(number)}")
-        return bytes(page.data[start : start + length])
+        data = page.data if page.overlay is None or held else page.overlay.shown(page.data)
+        return bytes(data[start : start + length])
 
     def store(self, number: int, bank: int, offset: int, data: bytes) -> None:
         """Bytes by the back door: no masks, no hooks."""
@@ -269,6 +295,34 @@ class Memory:
             for bank in range(self._bank_counts.get(number, 0)):
                 self.pages[number, bank].locked = locked
 
+    # -- what lies over the registers ------------------------------------------------------------
+
+    def override(self, place: Place, override: Override) -> None:
+        """Lay something over the page of a place, in every bank that it names; harmless where it lies already."""
+        for page in self._pages_of(place):
+            if page.overlay is None:
+                page.overlay = Overlay(page.number, self.regmap.pages[page.number].checksum)
+            if override not in page.overlay.overrides:
+                page.overlay.overrides = (*page.overlay.overrides, override)
+
+    def uncover(self, place: Place, override: Override) -> None:
+        """Take it away again; harmless where it does not lie."""
+        for page in self._pages_of(place):
+            if page.overlay is not None:
+                left = tuple(each for each in page.overlay.overrides if each is not override)
+                page.overlay.overrides = left
+                if not left:
+                    page.overlay = None
+
+    def _pages_of(self, place: Place) -> list[Page]:
+        return [page for (number, bank), page in self.pages.items() if place.on(number, bank)]
+
+    def forget_faults(self) -> None:
+        """Nothing lies over the registers, and page selects work."""
+        self.select_faults = ()
+        for page in self.pages.values():
+            page.overlay = None
+
     def contents(self) -> dict[tuple[int, int], bytes]:
         """All bytes of all pages."""
         return {key: bytes(page.data) for key, page in self.pages.items()}
@@ -283,15 +337,18 @@ class Memory:
             live.refresh(now_ns)
         start = address & 127
         end = start + length
+        data = page.data if page.overlay is None else page.overlay.read(page.data)
         if end <= HALF:
-            return bytes(page.data[start:end])
-        block = bytes(page.data[start:]) + bytes(page.data) * (length // HALF)
-        return (block + bytes(page.data[:start]))[:length]
+            return bytes(data[start:end])
+        block = bytes(data[start:]) + bytes(data) * (length // HALF)
+        return (block + bytes(data[:start]))[:length]
 
     def clocked_out(self, address: int, data: bytes) -> None:
         """These bytes really left the module: clear the flag bits that they carried as 1 (FLG-04)."""
         page = self.lower if address < HALF else self.upper
         start = address & 127
+        if page.overlay is not None:
+            data = page.overlay.under(start, len(data))
         if start + len(data) <= HALF:
             # Nothing set among the bytes that clear: by far the commonest case.
             flagged = data[max(0, page.clear_first - start) : max(0, page.clear_last + 1 - start)]
@@ -369,13 +426,24 @@ class Memory:
         if self.flat:
             return  # PAGE-05: both bytes read 0
         lower = self.lower.data
+        bank = lower[self._bank_index]
         if bank_in_reach and self._bank_index < start + len(data):
-            lower[self._bank_index] = data[self._bank_index - start]
+            bank = data[self._bank_index - start]
         if page_written and start <= self._page_index:
-            self.select(data[self._page_index - start], lower[self._bank_index])
+            number = data[self._page_index - start]
+            for fault in self.select_faults:
+                if fault.selecting(self, number, bank):
+                    return
+            self.select(number, bank)
+        else:
+            lower[self._bank_index] = bank
 
     def select(self, number: int, bank: int) -> None:
         """Map page `number` of `bank`, or page 00h where that does not exist (PAGE-03, PAGE-04)."""
+        self.upper = self.mark(number, bank)
+
+    def mark(self, number: int, bank: int) -> Page:
+        """Let the select bytes read as after this select, which maps nothing yet; the page that it would map."""
         lower = self.lower.data
         banks = self._bank_counts.get(number, 0)
         banked = banks > 0 and self.compiled.pages[number].banked
@@ -385,7 +453,19 @@ class Memory:
             bank = 0  # PAGE-03: reads back as written only where that bank exists at all
         lower[self._bank_index] = bank
         lower[self._page_index] = number
-        self.upper = self.pages[number, bank if banked and number else 0]
+        return self.pages[number, bank if banked and number else 0]
+
+    def remap(self) -> None:
+        """Map what the select bytes say, after a fault that left the two apart."""
+        if not self.flat:
+            self.select(self.lower.data[self._page_index], self.lower.data[self._bank_index])
+
+    def supports(self, number: int, bank: int) -> bool:
+        """Would a select of this page map it (PAGE-04)?"""
+        return bank < self._bank_counts.get(number, 0) if self._is_banked(number) else (number, 0) in self.pages
+
+    def _is_banked(self, number: int) -> bool:
+        return number in self.compiled.pages and self.compiled.pages[number].banked
 
 
 def _never() -> bool:

@@ -52,14 +52,25 @@ class Code(int):
 
 
 class View:
-    """Fields by name over `fetch` and `store`. `pages`: those that exist (all when None)."""
+    """Fields by name over `fetch` and `store`. `pages`: those that exist (all when None).
 
-    __slots__ = ("fetch", "pages", "regmap", "store")
+    held: what the bytes are that `store` goes into, where `fetch` may show something else.
+    """
 
-    def __init__(self, regmap: RegisterMap, fetch: Fetch, store: Store, pages: Container[int] | None = None) -> None:
+    __slots__ = ("fetch", "held", "pages", "regmap", "store")
+
+    def __init__(
+        self,
+        regmap: RegisterMap,
+        fetch: Fetch,
+        store: Store,
+        pages: Container[int] | None = None,
+        held: Fetch | None = None,
+    ) -> None:
         self.regmap = regmap
         self.fetch = fetch
         self.store = store
+        self.held = held or fetch
         self.pages = pages
 
     def get(self, name: str, lane: int | None = None, bank: int = 0) -> Got:
@@ -109,7 +120,7 @@ class View:
             first, size, *_ = field.element(number)
             last = first + size - 1
         bank = self._bank(field, bank)
-        block = bytearray(self.fetch(field.page, bank, first, last - first + 1))
+        block = bytearray(self.held(field.page, bank, first, last - first + 1))
         for number, code in codes.items():
             insert(field, block, first, code, number)
         self.store(field.page, bank, first, bytes(block))

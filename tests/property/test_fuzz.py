@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmis_emu import Emulator, ManualClock
+from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.target import Target
-from cmis_emu.bus.virtual import I2C_M_RD, BusError, Message
+from cmis_emu.bus.virtual import I2C_M_RD, Message
 from cmis_emu.physics.noise import mix
 from cmis_emu.resources import maps_root
 

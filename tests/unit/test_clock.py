@@ -288,3 +288,61 @@ def test_a_module_at_rest_has_no_events() -> None:
         before = emu.clock._serial
         emu.clock.advance(36000)
         assert emu.clock._serial - before < 10
+
+
+def test_a_manual_clock_waits_event_by_event() -> None:
+    clock = ManualClock()
+    told: list[int] = []
+    for due in (10, 20, 30):
+        clock.at(due, lambda: told.append(clock.now_ns))
+    clock.wait(25)
+    assert (clock.now_ns, told) == (25, [10, 20])
+    clock.at(40, lambda: told.append(40))
+    clock.wait(100, lambda: 30 in told)
+    assert (clock.now_ns, told) == (30, [10, 20, 30])
+    clock.wait(100, lambda: True)
+    assert clock.now_ns == 30
+
+
+def test_a_wait_inside_an_event_is_over_at_once() -> None:
+    clock = ManualClock()
+    told: list[int] = []
+
+    def event() -> None:
+        clock.wait(50)
+        told.append(clock.now_ns)
+
+    clock.at(10, event)
+    clock.advance_ns(20)
+    assert (told, clock.now_ns) == ([10], 20)
+
+
+def test_a_scaled_clock_lets_the_lock_go_while_it_waits() -> None:
+    clock, lock, entered = ScaledClock(), threading.RLock(), threading.Event()
+    clock.share(lock)
+    done: list[bool] = []
+
+    def waits() -> None:
+        with lock, lock:  # however often it is held
+            entered.set()
+            clock.wait(10**15, lambda: bool(done))
+            done.append(True)
+
+    thread = threading.Thread(target=waits, daemon=True)
+    thread.start()
+    assert entered.wait(30)
+    with lock:  # not before the other has let it go
+        assert done == []
+        done.append(False)
+        clock.wake()
+    thread.join(30)
+    assert done == [False, True]
+
+
+def test_a_scaled_clock_without_a_lock_waits_too() -> None:
+    clock = ScaledClock(speed=1e6)
+    told: list[int] = []
+    clock.after(1_000_000, lambda: told.append(1))
+    clock.wait(2_000_000)
+    assert told == [1]
+    assert clock.now_ns >= 2_000_000
