@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench_usbip import over_usbip
+
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.bus.preload import wire
 
@@ -203,6 +205,7 @@ def main() -> int:
     scale = 10 if arguments.quick else 1
     results: dict[str, Any] = dict(in_process(100_000 // scale))
     results |= over_socket(20_000 // scale)
+    results |= over_usbip(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
     results |= _in_child(f"idle(128, {10.0 / scale})")
@@ -210,7 +213,7 @@ def main() -> int:
         print(json.dumps(results, indent=1))
         return 0
     for name, value in results.items():
-        unit = "" if any(word in name for word in ("modules", "ratio")) else " us"
+        unit = "" if any(word in name for word in ("modules", "ratio", "rate")) else " us"
         print(f"{name:<48} {value:10.3f}{unit}")
     return 0
 

@@ -51,7 +51,7 @@ class Session:
         self._adapter = adapter
         self._introduction = introduction
         self._watch = watch
-        self._buffer = bytearray(pending)
+        self._buffer = pending
         self._over = threading.Event()
         self._lock = threading.Lock()  # of all below, and of sending
         self._leader: object = self
@@ -105,49 +105,58 @@ class Session:
 
     def _step(self, me: object) -> bool:
         """Read and serve one request. False at the end."""
-        buffer = self._buffer
-        if not self._fill(HEADER_SIZE):
+        buffer = self._buffer or self._client.recv(_CHUNK)  # mostly one request, and nothing left of the last
+        if len(buffer) < HEADER_SIZE:
+            buffer = self._more(buffer, HEADER_SIZE)
+        if not buffer:
             return False
         command, sequence, _, into, endpoint, _, length, _, packets, _, setup = SUBMIT_HEADER.unpack_from(buffer)
-        if command == _UNLINK:
-            victim = UNLINK_HEADER.unpack_from(buffer)[5]
-            del buffer[:HEADER_SIZE]
-            self._unlink(sequence, victim)
-            return True
-        if command != _SUBMIT or into > 1 or not 0 <= length <= LENGTH_MAX or packets > 0:
-            return False
+        end = HEADER_SIZE
         data = b""
-        if length and not into:
-            if not self._fill(HEADER_SIZE + length):
+        if command == _SUBMIT:
+            if into > 1 or not 0 <= length <= LENGTH_MAX or packets > 0:
                 return False
-            data = bytes(buffer[HEADER_SIZE : HEADER_SIZE + length])
-            del buffer[: HEADER_SIZE + length]
-        else:
-            del buffer[:HEADER_SIZE]
+            if length and not into:
+                end += length
+                if len(buffer) < end:
+                    buffer = self._more(buffer, end)
+                if not buffer:
+                    return False
+                data = buffer[HEADER_SIZE:end]
+        elif command != _UNLINK:
+            return False
+        self._buffer = buffer[end:]
+        if command == _UNLINK:
+            self._unlink(sequence, UNLINK_HEADER.unpack_from(buffer)[5])
+            return True
         urb = (sequence, length if into else -1, setup, data)
         if endpoint:
             return self._reply(urb, (STALL, 0))  # there is none but 0
         if setup[0] & _TYPE_MASK != _VENDOR:
             return self._reply(urb, self._standard(setup))
-        with self._lock:
-            if self._running is not None:
-                self._waiting.append(urb)
-                return len(self._waiting) <= _WAITING_MAX
-            self._running = sequence
-            self._runner = me
+        if self._running is not None:  # only the leader lets the adapter begin, so nobody does after this look
+            with self._lock:
+                if self._running is not None:
+                    self._waiting.append(urb)
+                    return len(self._waiting) <= _WAITING_MAX
+        self._runner = me
+        self._running = sequence
         if self._watch.asleep:
             self._watch.stir()
         self._serve(urb)
         return True
 
-    def _fill(self, size: int) -> bool:
-        buffer = self._buffer
-        while len(buffer) < size:
+    def _more(self, buffer: bytes, size: int) -> bytes:
+        """`buffer` with what comes after it, of `size` bytes at least; nothing at the end."""
+        if not buffer:
+            return b""
+        found = bytearray(buffer)
+        while len(found) < size:
             block = self._client.recv(_CHUNK)
             if not block:
-                return False
-            buffer += block
-        return True
+                return b""
+            found += block
+        return bytes(found)
 
     # -- requests ------------------------------------------------------------------------------------
 
@@ -196,8 +205,10 @@ class Session:
             body = found[: max(0, asked)]
             actual = len(body)
         head = RETURN_HEADER.pack(_RETURN, sequence, 0, 0, 0, status, actual, 0, NO_PACKETS, 0)
-        with contextlib.suppress(OSError):  # the reader finds out
+        try:  # noqa: SIM105  # each answer goes this way, and suppress() costs
             self._client.sendall(head + body)
+        except OSError:
+            pass  # the reader finds out
 
     def _unlink(self, sequence: int, victim: int) -> None:
         with self._lock:

@@ -15,8 +15,13 @@ from typing import Final
 
 from cmis_emu.bus.claims import Claims
 from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.line import ADAPTER_LIMIT_NS
 from cmis_emu.bus.usbip.descriptors import IN
 from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
+from cmis_emu.clock import NS_PER_S
+
+DRIVER_LIMIT_NS: Final = 2 * NS_PER_S
+"""How long the driver waits for a message."""
 
 FUNCTIONALITY: Final = struct.pack("<I", 0x0EFF0009)  # as preload/wire.py has it: no SMBus block read
 STALL: Final = -errno.EPIPE
@@ -36,7 +41,8 @@ class Request(IntEnum):
 
 
 FIRST, LAST = 1, 2
-MESSAGE_END: Final = Request.MESSAGE + FIRST + LAST
+_STATUS, _MESSAGE = int(Request.STATUS), int(Request.MESSAGE)
+_MESSAGE_END: Final = _MESSAGE + FIRST + LAST
 
 
 class Status(IntEnum):
@@ -66,11 +72,11 @@ class TinyUsb:
         """Serve one vendor request; a message may take as long as the module stretches the clock."""
         if request_type not in _REQUEST_TYPES:
             return STALL, 0
-        if Request.MESSAGE <= request <= MESSAGE_END:
+        if _MESSAGE <= request <= _MESSAGE_END:
             if request_type & IN:
                 return self._message(request, Message(index, value | I2C_M_RD, b"", length))
             return self._message(request, Message(index, value & ~I2C_M_RD, data))
-        if request == Request.STATUS:
+        if request == _STATUS:
             return 0, self._status
         if request == Request.FUNCTIONALITY:
             return 0, FUNCTIONALITY
@@ -91,18 +97,23 @@ class TinyUsb:
 
     def _message(self, request: int, message: Message) -> Outcome:
         self._abandoned = False
+        target = self._bus.targets.get(message.address)
         with self._lock:
             stop = True
             try:
                 if not self._claims.begin(self, new=bool(request & FIRST)):
                     raise BusError(errno.EIO)  # it was silent for so long that it lost the bus
                 self._under_way = True
+                if target is not None:
+                    target.line.limit_ns = DRIVER_LIMIT_NS  # nobody else is on the bus until the message is over
                 found = self._bus.run((message,))
                 stop = bool(request & LAST)
             except BusError as error:
                 self._status = _NACK
                 return _failed(error.errno, message)
             finally:
+                if target is not None and self._under_way:
+                    target.line.limit_ns = ADAPTER_LIMIT_NS
                 self._under_way = False
                 self._claims.end(self, stop=stop or self._gone or self._abandoned)
             self._status = _ACKNOWLEDGED
