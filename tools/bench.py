@@ -213,7 +213,7 @@ def main() -> int:
         print(json.dumps(results, indent=1))
         return 0
     for name, value in results.items():
-        unit = "" if any(word in name for word in ("modules", "ratio", "rate")) else " us"
+        unit = "" if any(word in name for word in ("modules", "ratio", "per second")) else " us"
         print(f"{name:<48} {value:10.3f}{unit}")
     return 0
 
