@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +23,15 @@ def machine() -> Iterator[Machine]:
         pytest.skip(f"no guest: {error}")
     with started:
         yield started
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tools() -> None:
+    """The guest sees this machine's files, so what it runs is installed here."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    for program, package in (("usbip", "usbip"), ("i2cdetect", "i2c-tools")):
+        if shutil.which(program, path=path) is None:
+            pytest.skip(f"found no {program} for the guest, expected the Debian package {package}")
 
 
 @pytest.fixture(scope="session")
