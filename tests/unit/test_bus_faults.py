@@ -436,6 +436,23 @@ def test_T1_without_the_fault_it_answers_after_its_own_time() -> None:
         assert emu.smbus(1).read_byte_data(A, 0) == 0x18
 
 
+def test_T5_a_slow_bus_makes_a_polling_period_drift(emu: Emulator, bus: VirtualSMBus) -> None:
+    def rounds_take() -> list[int]:
+        """A host that reads 16 blocks and then waits a second, three times."""
+        took = []
+        for _ in range(3):
+            began = emu.clock.now_ns
+            for _ in range(16):
+                read(bus, 0, 128)
+            emu.clock.advance(1.0)
+            took.append(emu.clock.now_ns - began)
+        return took
+
+    assert rounds_take() == [1_000_000_000] * 3
+    arm(emu, "bus.stretch", time="13 ms", direction="read")
+    assert rounds_take() == [1_208_000_000] * 3
+
+
 def test_U1_silent_after_a_command_that_was_written(emu: Emulator, bus: VirtualSMBus) -> None:
     clear = arm(emu, "bus.dead_until", since="write", place="L:31-32", value="01 09", time="5 s")
     bus.write_i2c_block_data(A, 31, [1, 8])
