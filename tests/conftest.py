@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 from cmis_host import Host
+from guest_bench import guest as guest
+from guest_bench import guest_machine as guest_machine
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus

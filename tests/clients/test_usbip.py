@@ -100,11 +100,10 @@ def test_the_list_and_the_import(server: UsbIpServer) -> None:
     ],
 )
 def test_a_question_that_is_none_ends_the_connection(server: UsbIpServer, question: bytes) -> None:
-    with connect(server.address) as bad:
+    with connect(server.address) as bad, contextlib.suppress(OSError):  # it may be over before all is said
         bad.sendall(question)
         bad.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):
-            assert bad.recv(65536) == b""
+        assert bad.recv(65536) == b""
     driver = TinyUsbDriver(server.address)
     assert byte(driver) == b"\x18"
     driver.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest.machine import Job
+from guest.machine import Job, Machine
 from guest_bench import DR4, PYTHON, Bench, pause, until
 
 from cmis_emu.bus.usbip.server import UsbIpServer
@@ -49,38 +50,46 @@ with SMBus(int(sys.argv[1])) as bus:
 """
 
 
-def test_the_stock_tool_lists_what_there_is(bench: Bench) -> None:
-    port = bench.server.address[1]
-    found = bench.machine.run(f"usbip --tcp-port {port} list -r 10.0.2.2").output
+@pytest.fixture(autouse=True)
+def _the_kernel_is_well(guest_machine: Machine) -> Iterator[None]:
+    """No test leaves the guest's kernel with a complaint about itself."""
+    yield
+    found = guest_machine.run("dmesg | grep -E 'BUG|Oops|WARNING:|Call Trace|hung task'").output
+    assert found == "", guest_machine.run("dmesg | tail -60").output
+
+
+def test_the_stock_tool_lists_what_there_is(guest: Bench) -> None:
+    port = guest.server.address[1]
+    found = guest.machine.run(f"usbip --tcp-port {port} list -r 10.0.2.2").output
     assert "1-1:" in found
     assert "1-2:" in found
     assert "0403:c631" in found
-    ports = bench.machine.run("usbip port").output
+    ports = guest.machine.run("usbip port").output
     assert ports.count("<Port in Use> at High Speed(480Mbps)") == 2
 
 
-def test_i2c_tools(bench: Bench) -> None:
-    adapter = bench.adapter(1)
-    listed = bench.machine.run("i2cdetect -l").output
+def test_i2c_tools(guest: Bench) -> None:
+    adapter = guest.adapter(1)
+    listed = guest.machine.run("i2cdetect -l").output
     assert f"i2c-{adapter}" in listed
     assert "i2c-tiny-usb" in listed
     for mode in ("", "-q", "-r"):
-        grid = bench.machine.run(f"i2cdetect -y {mode} {adapter}").output
+        grid = guest.machine.run(f"i2cdetect -y {mode} {adapter}").output
         assert [c for line in grid.splitlines()[1:] for c in line[4:].split() if c != "--"] == ["50"]
-    page_00h = bench.machine.run(f"i2ctransfer -y {adapter} w2@0x50 127 0 w1@0x50 0x80 r9")
+    page_00h = guest.machine.run(f"i2ctransfer -y {adapter} w2@0x50 127 0 w1@0x50 0x80 r9")
     assert page_00h.output.split() == ["0x18", *(f"0x{value:02x}" for value in b"CMIS-EMU")]
-    assert "No such device or address" in bench.machine.run(f"i2ctransfer -y {adapter} w1@0x51 0 r1").output
+    assert "No such device or address" in guest.machine.run(f"i2ctransfer -y {adapter} w1@0x51 0 r1").output
     nine = " ".join(str(value) for value in range(0x10, 0x19))
-    refused = bench.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0x10 w10@0x50 145 {nine}")
+    refused = guest.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0x10 w10@0x50 145 {nine}")
     assert "Input/output error" in refused.output
-    taken = bench.emu.ports["a"].module.peek(0x10, 145, 9)
+    taken = guest.emu.ports["a"].module.peek(0x10, 145, 9)
     assert taken[:8] == bytes(range(0x10, 0x18))
-    dump = bench.machine.run(f"i2cdump -y {adapter} 0x50 b").output
+    dump = guest.machine.run(f"i2cdump -y {adapter} 0x50 b").output
     assert dump.splitlines()[1].startswith("00: 18 52 04")
 
 
-def test_smbus2(bench: Bench) -> None:
-    adapter = bench.adapter(1)
+def test_smbus2(guest: Bench) -> None:
+    adapter = guest.adapter(1)
     code = """
 import errno, sys
 from smbus2 import SMBus, i2c_msg
@@ -106,44 +115,44 @@ with SMBus(int(sys.argv[1])) as bus:
             raise SystemExit("an absent address answered")
 print("all right")
 """
-    done = bench.python(code, adapter).wait()
+    done = guest.python(code, adapter).wait()
     assert done.output == "all right\n"
 
 
-def test_the_eeprom_driver(bench: Bench) -> None:
-    adapter = bench.adapter(1)
-    bench.machine.modprobe("at24")
-    bench.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
-    done = bench.machine.run(
+def test_the_eeprom_driver(guest: Bench) -> None:
+    adapter = guest.adapter(1)
+    guest.machine.modprobe("at24")
+    guest.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
+    done = guest.machine.run(
         f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
         od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
         echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
     )
     found = bytes.fromhex(done.output)
-    module = bench.emu.ports["a"].module
+    module = guest.emu.ports["a"].module
     assert len(found) == 256
     assert found[128:] == module.peek(0, 128, 128)
     assert found[:3] == module.peek(-1, 0, 3)  # lower memory
 
 
-def test_a_host_that_knows_nothing_of_the_emulator_brings_a_module_up(bench: Bench) -> None:
-    done = bench.machine.run(f"{PYTHON} {ROOT}/cmis_emu/cli/demo_host.py bring-up {bench.adapter(2)}")
+def test_a_host_that_knows_nothing_of_the_emulator_brings_a_module_up(guest: Bench) -> None:
+    done = guest.machine.run(f"{PYTHON} {ROOT}/cmis_emu/cli/demo_host.py bring-up {guest.adapter(2)}")
     assert done.code == 0, done.output
     assert "DPActivated after" in done.output
-    with bench.emu.lock:
-        assert {bench.emu.ports["b"].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
+    with guest.emu.lock:
+        assert {guest.emu.ports["b"].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
 
 
-def looping(bench: Bench, adapter: int, tolerated: str, limit_s: float = 20.0) -> Job:
-    bench.machine.run("rm -f /run/looping")
-    job = bench.python(LOOP, adapter, limit_s, tolerated)
-    until(lambda: bench.machine.run("ls /run/looping").code == 0)
+def looping(guest: Bench, adapter: int, tolerated: str, limit_s: float = 20.0) -> Job:
+    guest.machine.run("rm -f /run/looping")
+    job = guest.python(LOOP, adapter, limit_s, tolerated)
+    until(lambda: guest.machine.run("ls /run/looping").code == 0)
     return job
 
 
-def test_a_module_is_pulled_in_mid_transfer(bench: Bench) -> None:
-    job = looping(bench, bench.adapter(1), "ok,ENXIO", 3.0)
-    port = bench.emu.ports["a"]
+def test_a_module_is_pulled_in_mid_transfer(guest: Bench) -> None:
+    job = looping(guest, guest.adapter(1), "ok,ENXIO", 3.0)
+    port = guest.emu.ports["a"]
     for _ in range(3):
         pause(0.3)
         port.remove()
@@ -151,16 +160,16 @@ def test_a_module_is_pulled_in_mid_transfer(bench: Bench) -> None:
         port.insert(DR4)
     words = job.wait().output.split()
     assert set(words) == {"ok", "ENXIO"}, words
-    assert bench.machine.run(f"i2ctransfer -y {bench.adapter(1)} w1@0x50 0 r1").output == "0x18\n"
+    assert guest.machine.run(f"i2ctransfer -y {guest.adapter(1)} w1@0x50 0 r1").output == "0x18\n"
 
 
-def test_a_stretched_clock_up_to_what_the_driver_bears(bench: Bench) -> None:
-    adapter = bench.adapter(1)
+def test_a_stretched_clock_up_to_what_the_driver_bears(guest: Bench) -> None:
+    adapter = guest.adapter(1)
     for held_s, expected in ((1.0, "0x18"), (3.0, "EIO")):
-        bench.machine.run("rm -f /run/asking")
-        with bench.emu.lock:  # the module is slow to answer
-            job = bench.python(SLOW, adapter)
-            until(lambda: bench.machine.run("ls /run/asking").code == 0)
+        guest.machine.run("rm -f /run/asking")
+        with guest.emu.lock:  # the module is slow to answer
+            job = guest.python(SLOW, adapter)
+            until(lambda: guest.machine.run("ls /run/asking").code == 0)
             pause(held_s)
         word, duration, after = job.wait().output.split()
         assert word == expected
@@ -168,20 +177,20 @@ def test_a_stretched_clock_up_to_what_the_driver_bears(bench: Bench) -> None:
         assert after == "0x18"
 
 
-def test_the_server_dies_in_mid_transfer_and_comes_back(bench: Bench) -> None:
-    before = bench.adapter(1)
-    job = looping(bench, before, "ok")
-    host, port = bench.server.address
-    bench.server.close()
+def test_the_server_dies_in_mid_transfer_and_comes_back(guest: Bench) -> None:
+    before = guest.adapter(1)
+    job = looping(guest, before, "ok")
+    host, port = guest.server.address
+    guest.server.close()
     words = job.wait().output.split()
     assert words[0] == "ok"
     assert words[-1] in ("EIO", "ENODEV", "ENXIO", "ESHUTDOWN", "ETIMEDOUT"), words
-    until(lambda: "i2c-tiny-usb" not in bench.machine.run("i2cdetect -l").output)
-    server = bench.emu.open_way(f"usbip:{host}:{port}")
+    until(lambda: "i2c-tiny-usb" not in guest.machine.run("i2cdetect -l").output)
+    server = guest.emu.open_way(f"usbip:{host}:{port}")
     assert isinstance(server, UsbIpServer)
-    bench.server = server
-    assert [bench.attach(bus) for bus in (1, 2)] == [before, before + 1]
-    assert bench.machine.run(f"i2ctransfer -y {before} w1@0x50 0 r1").output == "0x18\n"
+    guest.server = server
+    assert [guest.attach(bus) for bus in (1, 2)] == [before, before + 1]
+    assert guest.machine.run(f"i2ctransfer -y {before} w1@0x50 0 r1").output == "0x18\n"
 
 
 SAME_MACHINE = """
@@ -204,13 +213,13 @@ with Emulator.load("qsfpdd-400g-dr4", seed=1) as emu:
 """
 
 
-def test_attach_without_the_tool(bench: Bench) -> None:
+def test_attach_without_the_tool(guest: Bench) -> None:
     """Emulator, `cmis-emu attach` and host, all in the guest: as on a machine of one's own."""
     script = f"{PYTHON} - <<'END'\n{SAME_MACHINE}\nEND"
-    done = bench.machine.run(f"cd {ROOT}; {script}", limit_s=150)
+    done = guest.machine.run(f"cd {ROOT}; {script}", limit_s=150)
     lines = done.output.splitlines()
     assert done.code == 0, done.output
     assert lines[0].startswith("bus 1: /dev/i2c-")
     assert lines[1:] == ["CMIS-EMU", "bus 1: attached already", "CMIS-EMU", "bus 1: detached"]
     device = lines[0].split()[-1]
-    until(lambda: bench.machine.run(f"ls {device}").code != 0)
+    until(lambda: guest.machine.run(f"ls {device}").code != 0)

@@ -1,17 +1,24 @@
-"""Both sides of a guest test: the guest, and the emulator on this side whose adapters it has plugged in."""
+"""Both sides of a guest test: the guest, and the emulator on this side whose adapters it has plugged in.
+
+The fixtures are known to all tests by `conftest.py`, so that one boot serves all of them.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import pytest
+from guest.image import UnavailableError
 from guest.machine import HOST, Job, Machine
 
-from cmis_emu import Emulator
+from cmis_emu import Emulator, ScaledClock
 from cmis_emu.bus.usbip.server import UsbIpServer
 
 DR4 = "qsfpdd-400g-dr4"
@@ -65,3 +72,36 @@ def until(condition: Callable[[], bool], limit_s: float = SOON_S) -> None:
     while not condition():
         assert time.monotonic() < deadline
         pause(0.05)
+
+
+@pytest.fixture(scope="session")
+def guest_machine() -> Iterator[Machine]:
+    """A guest, booted once. It sees this machine's files, so what it runs is installed here."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    for program, package in (("usbip", "usbip"), ("i2cdetect", "i2c-tools")):
+        if shutil.which(program, path=path) is None:
+            pytest.skip(f"found no {program} for the guest, expected the Debian package {package}")
+    try:
+        started = Machine()
+    except UnavailableError as error:
+        pytest.skip(f"no guest: {error}")
+    with started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def guest(guest_machine: Machine) -> Iterator[Bench]:
+    """Module a in high power on bus 1, module b in low power on bus 2; both adapters are plugged in, in real time."""
+    ports = {
+        "a": {"profile": DR4, "bus": 1},
+        "b": {"profile": DR4, "bus": 2, "state": {"LPMode": True}},
+    }
+    with Emulator.load({"version": 1, "ports": ports}, ScaledClock(), seed=1) as emu:
+        emu.settle()
+        server = emu.open_way("usbip:127.0.0.1:0")
+        assert isinstance(server, UsbIpServer)
+        guest_machine.modprobe("vhci-hcd", "i2c-tiny-usb", "i2c-dev")
+        bench = Bench(guest_machine, emu, server)
+        for bus in (1, 2):
+            bench.attach(bus)
+        yield bench
