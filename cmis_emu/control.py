@@ -85,6 +85,7 @@ class ControlServer:
         self._emulator = emulator
         self._operations: dict[str, _Operation] = {
             "status": self._status,
+            "buses": self._buses,
             "page": self._page,
             "link": self._link,
             "get": self._get,
@@ -132,6 +133,9 @@ class ControlServer:
 
     def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         return status(self._emulator)
+
+    def _buses(self, _: dict[str, Any]) -> list[int]:
+        return sorted(self._emulator.buses)
 
     def _page(self, request: dict[str, Any]) -> dict[str, Any]:
         module = self._port(request).module

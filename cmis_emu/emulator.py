@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cmis_emu.bus.server import ControlHandler, SocketServer
+from cmis_emu.bus.server import SocketServer
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
 from cmis_emu.bus.virtual import VirtualBus
+from cmis_emu.bus.ways import ControlHandler, Served, Way, open_way
 from cmis_emu.clock import Clock, Event, ManualClock, ScaledClock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.links import Fibre
@@ -60,7 +61,7 @@ class Emulator:
         self.buses: dict[int, VirtualBus] = {}
         self.ports: dict[str, Port] = {}
         self.fibres: dict[str, Fibre] = {}
-        self._servers: list[SocketServer] = []
+        self._servers: list[Way] = []
         self._closed = False
         for index, plan in enumerate(testbed.ports):
             target = Target(clock=clock)
@@ -124,6 +125,15 @@ class Emulator:
         server = SocketServer(path, self.buses, self.lock, control)
         self._servers.append(server)
         return server
+
+    def open_way(self, text: str, control: ControlHandler | None = None) -> Way:
+        """Open a way onto all buses, such as "usbip:127.0.0.1:3240", until `close`.
+
+        Raises InputError for what is no KIND:ADDRESS, NotAvailableError for an address that cannot be had.
+        """
+        way = open_way(text, Served(self.buses, self.lock, control))
+        self._servers.append(way)
+        return way
 
     # -- fibres --------------------------------------------------------------------------------------
 

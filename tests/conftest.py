@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from cmis_host import Host
+from guest_bench import guest, guest_machine  # noqa: F401  # fixtures
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_links import links
+from bench_usbip import over_usbip
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.bus.preload import wire
@@ -257,6 +258,7 @@ def main() -> int:
     results: dict[str, Any] = dict(in_process(100_000 // scale))
     results |= firmware((1 << 20) // scale)
     results |= over_socket(20_000 // scale)
+    results |= over_usbip(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
     results |= _in_child(f"links(128, {5 if scale == 1 else 2})")
@@ -265,7 +267,7 @@ def main() -> int:
         print(json.dumps(results, indent=1))
         return 0
     for name, value in results.items():
-        unit = "" if any(word in name for word in ("modules", "ratio", "CPU s")) else " us"
+        unit = "" if any(word in name for word in ("modules", "ratio", "CPU s", "per second")) else " us"
         print(f"{name:<56} {value:10.3f}{unit}")
     return 0
 

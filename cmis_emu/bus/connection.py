@@ -43,6 +43,11 @@ class Connection:
         except OSError as error:
             raise AttachError(f"{self.path}: the emulator went away ({error.strerror or error})") from None
 
+    def release(self) -> socket.socket:
+        """The socket itself, when the connection has become something else; it blocks without a limit."""
+        self._socket.settimeout(None)
+        return self._socket
+
     def _exactly(self, length: int) -> bytes:
         found = bytearray()
         while len(found) < length:

@@ -2,7 +2,8 @@
 
 One thread per connection, one request at a time; the protocol is in `preload/wire.py`. A client that dies,
 lies about lengths or sends rubbish loses its own connection and nothing else. Control requests (JSON) go to
-a handler that the composition root provides; this file knows nothing of ports and modules.
+a handler that the composition root provides; this file knows nothing of ports and modules. A connection may
+turn into the USB cable of one adapter, for this machine's own kernel (`usbip/`).
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import socket
 import stat
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.listener import Listener
 from cmis_emu.bus.preload import wire
+from cmis_emu.bus.usbip.hub import Hub
 from cmis_emu.bus.virtual import Message, VirtualBus
-from cmis_emu.errors import NotAvailableError
-
-ControlHandler = Callable[[bytes], bytes]
+from cmis_emu.bus.ways import ControlHandler, Served
+from cmis_emu.errors import InputError, NotAvailableError
 
 _HEADER = wire.REQUEST.size
 _CONTROL_MAX = 4_000_000
@@ -45,47 +47,22 @@ class SocketServer:
         self._buses = buses
         self._lock = lock
         self._control = control
-        self._clients: set[socket.socket] = set()
-        self._closing = threading.Event()
-        self._listener = _listen(path)
+        self._hub = Hub(buses, lock)
+        listener = _listen(path)
         self._inode = _inode(path)
-        self._thread = threading.Thread(target=self._accept, name=f"cmis-emu {path.name}", daemon=True)
-        self._thread.start()
+        self._listener = Listener(listener, self._converse, path.name)
 
     def close(self) -> None:
         """Stop listening, drop every client, remove the socket file."""
-        self._closing.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for client in list(self._clients):
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
-        self._thread.join(timeout=5)
+        self._hub.close()
         with contextlib.suppress(OSError):
             if _inode(self.path) == self._inode:  # not the file of a server that came after
                 self.path.unlink()
 
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self._clients.add(client)
-            if self._closing.is_set():  # `close` may have looked at the clients before this one was among them
-                client.close()
-                return
-            threading.Thread(target=self._serve, args=(client,), name="cmis-emu client", daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            with client:
-                self._converse(client)
-        except OSError:
-            pass  # the client went away in the middle; that is its right
-        finally:
-            self._clients.discard(client)
+    def describe(self) -> list[str]:
+        """Lines for the user: how to get in."""
+        return [f"socket: {self.path}"]
 
     def _converse(self, client: socket.socket) -> None:
         pending = bytearray()
@@ -109,6 +86,9 @@ class SocketServer:
             del pending[:end]
             status, reply = self._answer(op, bus, payload)
             client.sendall(wire.REPLY.pack(len(reply), status) + reply)
+            if op == wire.Op.USB and status == wire.PLUGGED:
+                self._hub.plug(bus, client, bytes(pending))
+                return
 
     def _answer(self, op: int, bus_number: int, payload: bytes) -> tuple[int, bytes]:
         try:
@@ -128,6 +108,11 @@ class SocketServer:
                 if version != wire.PROTOCOL_VERSION:
                     return -errno.EPROTO, b""
                 return 0, wire.OPEN_REPLY.pack(wire.FUNCTIONALITY)
+            if op == wire.Op.USB:
+                version, plug = wire.USB.unpack(payload)
+                if version != wire.PROTOCOL_VERSION:
+                    return -errno.EPROTO, b""
+                return wire.PLUGGED if plug else 0, wire.USB_REPLY.pack(*self._hub.cable(bus_number))
         except BusError as error:
             return -error.errno, b""
         except (ValueError, struct.error):
@@ -160,6 +145,13 @@ class SocketServer:
         with self._lock:
             results = bus.transfer(messages)
         return count, b"".join(results)
+
+
+def serve(address: str, served: Served) -> SocketServer:
+    """The way `unix:PATH`."""
+    if not address:
+        raise InputError("no path", "unix:PATH", field="--serve")
+    return SocketServer(Path(address), served.buses, served.lock, served.control)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -94,7 +94,7 @@ class VirtualSMBus:
         bus = self._bus
         if bus is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if self.pec or not 0 <= register <= 255:
+        if self.pec or bus.claims is not None or not 0 <= register <= 255:
             return self._smbus(i2c_addr, virtual.SMBUS_READ, register & 0xFF, virtual.BYTE_DATA)[0]
         try:
             with self._lock:  # the commonest call of all, without the detour through message objects

@@ -12,6 +12,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cmis_emu.bus.claims import Claims
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.target import Target
 
@@ -54,13 +55,26 @@ class Message:
 
 @dataclass(slots=True)
 class VirtualBus:
-    """One I2C adapter. `targets` maps 7-bit addresses to targets."""
+    """One I2C adapter. `targets` maps 7-bit addresses to targets; `claims` are those of hosts that need them."""
 
     number: int
     targets: dict[int, Target] = field(default_factory=dict)
+    claims: Claims | None = None
 
     def transfer(self, messages: Sequence[Message]) -> list[bytes]:
         """Run one combined transfer; returns the data of the read messages in order. Raises BusError."""
+        claims = self.claims
+        if claims is None:
+            return self.run(messages)
+        host = object()
+        claims.begin(host, new=True)
+        try:
+            return self.run(messages)
+        finally:
+            claims.end(host, stop=True)
+
+    def run(self, messages: Sequence[Message]) -> list[bytes]:
+        """The messages, without asking whose bus it is."""
         results: list[bytes] = []
         for message in messages:
             if message.flags & (I2C_M_TEN | I2C_M_RECV_LEN | I2C_M_NOSTART):

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from cmis_emu.cli import check as checking
-from cmis_emu.cli import running
+from cmis_emu.cli import plugging, running
 from cmis_emu.cli import scenario as scenarios
 from cmis_emu.cli.demo import play
 from cmis_emu.cli.firmware import firmware
@@ -97,7 +97,7 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--name", default="default", show_default=True, help="how commands find this emulator")
 @click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
-@click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in; here: unix:PATH")
+@click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in: unix:PATH, usbip:[HOST:]PORT")
 @click.option(
     "--nvm",
     type=click.Path(path_type=Path),
@@ -113,6 +113,25 @@ def run(
     What modules keep without power (user page 03h, host password, firmware) is kept under the emulator's name.
     """
     running.run(source, name, speed, seed, serve, nvm, forget=forget)
+
+
+@cli.command()
+@click.option("--bus", "buses", type=int, multiple=True, metavar="N", help="only this bus (may be given again)")
+@attach_option
+def attach(buses: tuple[int, ...], attach: str | None) -> None:
+    """Make real /dev/i2c-N adapters of the buses, in this machine's kernel (as root).
+
+    Needs the kernel modules vhci-hcd, i2c-tiny-usb and i2c-dev. The adapters go when the emulator stops, or by
+    `cmis-emu detach`; attach again when it is back.
+    """
+    plugging.attach(attach, buses)
+
+
+@cli.command()
+@attach_option
+def detach(attach: str | None) -> None:
+    """Remove the adapters that `cmis-emu attach` made (as root)."""
+    plugging.detach(attach)
 
 
 class _ProgramCommand(click.Command):

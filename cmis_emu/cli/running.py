@@ -18,7 +18,7 @@ from cmis_emu.bus.preload import environment
 from cmis_emu.clock import ScaledClock
 from cmis_emu.control import ControlClient, ControlServer, choose, socket_of, status
 from cmis_emu.emulator import Emulator
-from cmis_emu.errors import InputError, NotAvailableError
+from cmis_emu.errors import NotAvailableError
 from cmis_emu.live.status import StatusView
 from cmis_emu.nvm import state_folder
 
@@ -39,19 +39,19 @@ def run(
     source: str, name: str, speed: float, seed: int | None, serve: Sequence[str], nvm: Path | None, *, forget: bool
 ) -> None:
     """Run until SIGINT or SIGTERM."""
-    sockets = [socket_of(name), *(_serve_path(each) for each in serve)]
+    socket = socket_of(name)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     folder = None if forget else nvm or state_folder(name)
     with Emulator.load(source, clock=ScaledClock(speed), seed=seed, nvm=folder) as emulator:
-        for path in sockets:
-            emulator.serve(path, ControlServer(emulator))
+        control = ControlServer(emulator)
+        ways = [emulator.serve(socket, control), *(emulator.open_way(each, control) for each in serve)]
         click.echo(f"emulator '{name}' runs {source}, seed {emulator.seed}, speed {speed:g}")
         for bus in sorted(emulator.buses):
             click.echo(f"  bus {bus}: cmis-emu exec --attach {name} -- i2cdump -y {bus} 0x50")
-        for path in sockets:
-            click.echo(f"  socket: {path}")
+        for line in (line for way in ways for line in way.describe()):
+            click.echo(f"  {line}")
         if folder is not None:
             click.echo(f"  non-volatile memory: {folder}")
         view = StatusView(sys.stdout.isatty())
@@ -62,13 +62,6 @@ def run(
                     found = status(emulator)
                 view.update(found)
     click.echo(f"emulator '{name}' stopped")
-
-
-def _serve_path(text: str) -> Path:
-    kind, _, address = text.partition(":")
-    if kind != "unix" or not address:
-        raise InputError(repr(text), "unix:PATH", field="--serve")
-    return Path(address)
 
 
 def execute(source: str, program: Sequence[str], speed: float, seed: int | None, *, settled: bool) -> int:

@@ -113,7 +113,9 @@ def test_exec_at_the_moment_of_insertion_finds_the_module_silent() -> None:
         (["exec", DR4], 2, "PROGRAM"),
         (["exec", DR4, "--attach", "x", "--", "true"], 2, "--attach"),
         (["run", DR4, "--speed", "0"], 2, "speed"),
-        (["run", DR4, "--serve", "carrier-pigeon:1"], 2, "unix:PATH"),
+        (["run", DR4, "--serve", "carrier-pigeon:1"], 2, "KIND one of unix, usbip"),
+        (["run", DR4, "--serve", "usbip:nowhere"], 2, "usbip:[HOST:]PORT"),
+        (["run", DR4, "--serve", "usbip:203.0.113.1:0"], 3, "203.0.113.1"),
         (["run", DR4, "--name", "../x"], 2, "--name"),
         (["show", "1"], 3, "no running emulator"),
         (["get", "1", "ModuleState", "--attach", "nobody"], 3, "nobody"),
@@ -188,6 +190,19 @@ def test_run_prints_states_and_stops_cleanly(running: Running) -> None:
 
 
 @pytest.mark.skipif(not FBOSS_DUMP.exists(), reason="no dump of a real module beside the checkout")
+def test_run_says_how_to_get_in_by_other_ways(tmp_path: Path) -> None:
+    ways = ["--serve", f"unix:{tmp_path}/other.sock", "--serve", "usbip:0.0.0.0:0"]
+    emulator = Running(tmp_path, DR4, "--name", "t", *ways)
+    with emulator.process:
+        assert emulator.process.stdout is not None
+        lines = [*emulator.banner, *(emulator.process.stdout.readline() for _ in range(3))]
+        emulator.process.kill()
+    text = "".join(lines)
+    assert f"socket: {tmp_path}/other.sock\n" in text
+    assert re.search(r"bus 1 by USB/IP: usbip --tcp-port \d+ attach -r THIS-HOST -b 1-1\n", text)
+    assert "warning: USB/IP has no passwords" in text
+
+
 def test_show_decodes_a_dump_of_a_real_module() -> None:
     text = call("show", str(FBOSS_DUMP), "--page", "11h").stdout
     assert re.search(r"DPStateHostLane\[8\] +DPActivated", text)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +55,53 @@ def test_the_faults_of_firmware(tmp_path: Path) -> None:
     code = next(body for kind, body in BLOCKS if kind == "python" and "firmware_faults" in body)
     load = "from cmis_emu import Emulator, ManualClock\nemu = Emulator.load('qsfpdd-400g-dr4', clock=ManualClock())\n"
     printed("-c", load + code)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+WAYS = re.findall(r"^\| [^|]+ \| [^|]+ \| `([^`]+)`", README, re.MULTILINE)
+
+
+def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
+    """The line of each way as it is printed; `cmis-emu attach` runs in the guest (`tests/guest`)."""
+    folder = Path(sys.executable).parent
+    env = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}:/usr/sbin:/sbin",
+        "CMIS_EMU_RUNTIME_DIR": str(tmp_path),
+        "CMIS_EMU_STATE_DIR": str(tmp_path),
+        "PYTHONUNBUFFERED": "1",
+    }
+    found = {}
+    for line in WAYS:
+        words = shlex.split(line)
+        if words[1] == "attach" or ("i2cdump" in words and shutil.which("i2cdump", path=env["PATH"]) is None):
+            continue
+        if not _free(3240):  # another's, who is welcome
+            words = [word.replace(":3240", ":0") for word in words]
+        with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            if words[:2] != ["cmis-emu", "run"]:
+                found[line], _ = process.communicate(timeout=60)
+                continue
+            banner = ""
+            while "non-volatile" not in banner:
+                banner += process.stdout.readline()
+            found[line] = banner
+            process.kill()
+    in_process, preloaded, unix, usbip, _ = [found.get(line, "") for line in WAYS]
+    assert in_process == "24\n"
+    assert not preloaded or "CMIS-EMU" in preloaded
+    assert "socket: lab.sock" in unix
+    assert re.search(r"bus 1 by USB/IP: usbip (--tcp-port \d+ )?attach -r 127.0.0.1 -b 1-1", usbip)
 
 
 def test_judging_a_module() -> None:

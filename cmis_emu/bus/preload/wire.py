@@ -8,6 +8,8 @@ numbers are little-endian and packed. `i2c_preload.c` opens with the same facts.
     RDWR     RDWR, n x MESSAGE, data of the write messages one after the other
                                        -> status = messages done, payload = data of the read ones among them
     SMBUS    SMBUS                     -> status 0, SMBUS_REPLY
+    USB      USB                       -> USB_REPLY; with `plug`, status PLUGGED, and from then on the connection
+                                          is the USB cable of the bus's adapter (usbip/wire.py); not for the C library
 
 A status below 0 is -errno, and then the payload is empty.
 """
@@ -25,6 +27,7 @@ class Op(IntEnum):
     OPEN = 1
     RDWR = 2
     SMBUS = 3
+    USB = 4
     CONTROL = 16  # JSON, not for the C library: see cmis_emu/control.py
 
 
@@ -37,6 +40,10 @@ RDWR: Final = Struct("<HH")  # number of messages, 0
 MESSAGE: Final = Struct("<HHHH")  # address, MessageFlag, length, 0
 SMBUS: Final = Struct("<HBBIHH34s")  # address, 1 = read, command, SmbusSize, ClientFlag, 0, data
 SMBUS_REPLY: Final = Struct("<34s")  # data
+
+USB: Final = Struct("<II")  # protocol version, 1 = plug
+USB_REPLY: Final = Struct("<II")  # device id and speed, as the kernel's vhci_hcd wants them
+PLUGGED: Final = 1
 
 MESSAGES_MAX: Final = 42  # in one RDWR (I2C_RDWR_IOCTL_MAX_MSGS)
 MESSAGE_LENGTH_MAX: Final = 8192  # bytes, of one message

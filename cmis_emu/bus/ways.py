@@ -1,0 +1,55 @@
+"""The ways onto the buses of a running emulator: `--serve KIND:ADDRESS`, by kind, each in a module of its own.
+
+A way is loaded when it is asked for, so that what it needs is needed by nobody else. Its module has a function
+`serve(address, served)` that returns a `Way`; it raises InputError for an address that it cannot read and
+NotAvailableError for one that it cannot have.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from cmis_emu.bus.virtual import VirtualBus
+from cmis_emu.errors import InputError
+
+WAYS = {
+    "unix": "cmis_emu.bus.server",
+    "usbip": "cmis_emu.bus.usbip.server",
+}
+"""Kind to module."""
+
+ControlHandler = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a way gives access to: buses by number, the lock to hold, and who answers control requests."""
+
+    buses: Mapping[int, VirtualBus]
+    lock: threading.RLock
+    control: ControlHandler | None = None
+
+
+class Way(Protocol):
+    """One way that is open."""
+
+    def close(self) -> None:
+        """Let nobody in any more, and drop who is in."""
+        ...
+
+    def describe(self) -> list[str]:
+        """Lines for the user: how to get in, and what to mind."""
+        ...
+
+
+def open_way(text: str, served: Served) -> Way:
+    """Open `KIND:ADDRESS`. Raises InputError, NotAvailableError."""
+    kind, colon, address = text.partition(":")
+    if kind not in WAYS or not colon:
+        raise InputError(repr(text), f"KIND:ADDRESS, KIND one of {', '.join(WAYS)}", field="--serve")
+    way: Way = import_module(WAYS[kind]).serve(address, served)
+    return way

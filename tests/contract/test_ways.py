@@ -1,0 +1,93 @@
+"""The bus contract for each way: in the process, through the preloaded library, through USB/IP."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract import BusContract, Host, ServedContract
+from preload_host import PreloadHost
+from smbus2 import i2c_msg
+from usbip_host import FIRST, MESSAGE, VENDOR_OUT, TinyUsbDriver
+
+from cmis_emu import Emulator
+from cmis_emu.bus.smbus import VirtualSMBus
+from cmis_emu.bus.usbip.server import UsbIpServer
+
+
+class SmbusHost:
+    """A host in this process."""
+
+    def __init__(self, bus: VirtualSMBus) -> None:
+        self.bus = bus
+
+    def close(self) -> None:
+        self.bus.close()
+
+    def transfer(self, *messages: tuple[int, bytes | int]) -> list[bytes]:
+        sent = [i2c_msg.read(a, what) if isinstance(what, int) else i2c_msg.write(a, what) for a, what in messages]
+        self.bus.i2c_rdwr(*sent)
+        return [bytes(message) for message in sent if message.flags & 1]
+
+
+class TestInProcess(BusContract):
+    def open(self, emu: Emulator, bus: int) -> Host:
+        return SmbusHost(emu.smbus(bus))
+
+
+class TestPreload(ServedContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self) -> Iterator[None]:
+        if shutil.which("cc") is None:
+            pytest.skip("no C compiler (cc) on this machine")
+        with tempfile.TemporaryDirectory(prefix="cmis") as name:  # short: sockets have room for 107 bytes
+            self.folder = Path(name)
+            yield
+
+    def open(self, emu: Emulator, bus: int) -> Host:
+        path = self.folder / "bus"
+        if not path.exists():
+            emu.serve(path)
+        return PreloadHost(path, bus)
+
+    def reach(self, folder: Path, bus: int) -> Host:
+        return PreloadHost(folder / "t.sock", bus)
+
+    def kill(self, host: Host) -> None:
+        host.close()  # SIGKILL
+
+
+class TestUsbIp(ServedContract):
+    @pytest.fixture(autouse=True)
+    def _address(self) -> None:
+        self.server: UsbIpServer | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.way = f"usbip:127.0.0.1:{self.port}"
+
+    def open(self, emu: Emulator, bus: int) -> Host:
+        if self.server is None:
+            way = emu.open_way("usbip:127.0.0.1:0")
+            assert isinstance(way, UsbIpServer)
+            self.server = way
+        return TinyUsbDriver(self.server.address, f"1-{bus}")
+
+    def reach(self, folder: Path, bus: int) -> Host:
+        return TinyUsbDriver(("127.0.0.1", self.port), f"1-{bus}")
+
+    def kill(self, host: Host) -> None:
+        """In the middle of a combined transfer, so that it holds the bus, and of the next request."""
+        assert isinstance(host, TinyUsbDriver)
+        cable = host.cable
+        cable.wait(cable.submit(VENDOR_OUT, MESSAGE + FIRST, 0, 0x50, b"\x80"))
+        cable.connection.sendall(bytes(20))
+        cable.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        cable.connection.shutdown(socket.SHUT_RD)
+        os.close(cable.connection.detach())

@@ -1,0 +1,107 @@
+"""Both sides of a guest test: the guest, and the emulator on this side whose adapters it has plugged in.
+
+The fixtures are known to all tests by `conftest.py`, so that one boot serves all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from guest.image import UnavailableError
+from guest.machine import HOST, Job, Machine
+
+from cmis_emu import Emulator, ScaledClock
+from cmis_emu.bus.usbip.server import UsbIpServer
+
+DR4 = "qsfpdd-400g-dr4"
+PYTHON = sys.executable
+SITE = sysconfig.get_path("purelib")
+HEAD = f"import sys; sys.path.insert(0, {SITE!r})"
+SOON_S = 30.0
+
+ADAPTER = """
+for device in /sys/bus/usb/devices/*; do
+  [ "$(cat $device/serial 2>/dev/null)" = bus-{bus} ] && ls -d $device/*:1.0/i2c-* 2>/dev/null
+done"""
+
+
+@dataclass
+class Bench:
+    """Both sides: the guest, and the emulator with its USB/IP server."""
+
+    machine: Machine
+    emu: Emulator
+    server: UsbIpServer
+
+    def attach(self, bus: int) -> int:
+        """`usbip attach` in the guest; the number of the adapter that came of it."""
+        port = self.server.address[1]
+        done = self.machine.run(f"usbip --tcp-port {port} attach -r {HOST} -b 1-{bus}")
+        assert done.code == 0, done.output
+        return self.adapter(bus)
+
+    def adapter(self, bus: int) -> int:
+        """The I2C adapter of a bus, once it is there."""
+        wait = f'for n in $(seq 100); do found=$({ADAPTER.format(bus=bus)}); [ -n "$found" ] && break; sleep 0.1; done'
+        done = self.machine.run(f"{wait}; echo $found")
+        assert "i2c-" in done.output, f"no adapter: {self.machine.run('dmesg | tail -20').output}"
+        return int(done.output.strip().rsplit("-", 1)[1])
+
+    def python(self, code: str, *arguments: object) -> Job:
+        """Start a Python program of a host in the guest; it has smbus2, and no site, which takes seconds there."""
+        words = " ".join(str(each) for each in arguments)
+        return self.machine.start(f"{PYTHON} -S - {words} <<'END'\n{HEAD}\n{code}\nEND")
+
+
+def pause(duration_s: float) -> None:
+    """Let the guest, which lives in real time, go on."""
+    threading.Event().wait(duration_s)
+
+
+def until(condition: Callable[[], bool], limit_s: float = SOON_S) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline
+        pause(0.05)
+
+
+@pytest.fixture(scope="session")
+def guest_machine() -> Iterator[Machine]:
+    """A guest, booted once. It sees this machine's files, so what it runs is installed here."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    for program, package in (("usbip", "usbip"), ("i2cdetect", "i2c-tools")):
+        if shutil.which(program, path=path) is None:
+            pytest.skip(f"found no {program} for the guest, expected the Debian package {package}")
+    try:
+        started = Machine()
+    except UnavailableError as error:
+        pytest.skip(f"no guest: {error}")
+    with started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def guest(guest_machine: Machine) -> Iterator[Bench]:
+    """Module a in high power on bus 1, module b in low power on bus 2; both adapters are plugged in, in real time."""
+    ports = {
+        "a": {"profile": DR4, "bus": 1},
+        "b": {"profile": DR4, "bus": 2, "state": {"LPMode": True}},
+    }
+    with Emulator.load({"version": 1, "ports": ports}, ScaledClock(), seed=1) as emu:
+        emu.settle()
+        server = emu.open_way("usbip:127.0.0.1:0")
+        assert isinstance(server, UsbIpServer)
+        guest_machine.modprobe("vhci-hcd", "i2c-tiny-usb", "i2c-dev")
+        bench = Bench(guest_machine, emu, server)
+        for bus in (1, 2):
+            bench.attach(bus)
+        yield bench
