@@ -139,10 +139,6 @@ class Diagnostics:
         """Is that loopback really on (DIAG-05)?"""
         return self._loopbacks.on(kind, lane)
 
-    def looped(self) -> bool:
-        """Is any loopback on?"""
-        return self._loopbacks.any()
-
     def listening(self) -> int:
         """Host lanes (mask) whose receivers are at work for a test, data path or not (DIAG-17)."""
         return self._listening

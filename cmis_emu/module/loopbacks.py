@@ -49,10 +49,6 @@ class LoopbackControls:
         """The registers are at their defaults."""
         self._on = dict.fromkeys(Loopback, 0)
 
-    def any(self) -> bool:
-        """Is one on?"""
-        return any(self._on.values())
-
     def grant(self, ready: bool) -> dict[Loopback, int]:
         """What shall be on: as the registers ask, as far as the rules allow. Nothing is switched yet."""
         wanted = {kind: self._wanted(kind) if ready else 0 for kind in self.cells}

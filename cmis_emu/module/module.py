@@ -122,8 +122,7 @@ class Module:
         self.msm = ModuleStateMachine(self)
         banks = range(0 if profile.flat else profile.banks)
         self.banks = [LaneBank(self.memory, profile, self, self.flags, self.plant, bank) for bank in banks]
-        self.plant.upstream = self._errors_upstream
-        self.plant.passes_on = self._passes_on
+        self.plant.received = self._errors_received
         self.monitors = Monitors(
             self.memory, profile, clock, self.flags, self.plant, self.banks, self.msm_state, self.faults.monitors
         )
@@ -590,13 +589,9 @@ class Module:
         active = [bank.active_lanes() for bank in self.banks]
         self.plant.set_active_lanes(sum(a[0] for a in active), sum(a[1] for a in active))
 
-    def _errors_upstream(self, lane: int, now_ns: int) -> float:
+    def _errors_received(self, lane: int, now_ns: int) -> float:
         bank, index = divmod(lane - 1, 8)
-        return self.banks[bank].signals.routes.tx_errors(index + 1, now_ns) if bank < len(self.banks) else 0.0
-
-    def _passes_on(self) -> bool:
-        """Does anything of what comes from the media go back to it?"""
-        return any(bank.signals.routes.test.looped() for bank in self.banks)
+        return self.banks[bank].signals.routes.light_errors(index + 1, now_ns) if bank < len(self.banks) else 0.0
 
     def _plant_changed(self) -> None:
         self._stale = True

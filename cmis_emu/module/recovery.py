@@ -71,6 +71,7 @@ class Recovery:
         self._kept_bounds: dict[tuple[int, int, int, float], tuple[Decision, Decision]] = {}
         self._kept_version = -1
         self._seen: tuple[bool, int, int, int] | None = None
+        self._announced = False  # that something of what is being brought in line changes
 
     @property
     def locked(self) -> int:
@@ -99,7 +100,9 @@ class Recovery:
             self._look = None
         self.los = 0
         self._seen = None
+        self._announced = False
         for number in self._media_lanes:
+            self._adapts(self._lanes[number], None)
             self._lanes[number] = _Lane()
 
     def update(self, ready: bool, powered: int) -> None:
@@ -107,6 +110,7 @@ class Recovery:
         seen = (ready, powered, self.los, self._plant.version)
         if seen == self._seen:
             return  # nothing changed, and no look is due: that would have cleared it
+        self._announced = False
         now = self._clock.now_ns
         soonest = NEVER
         for number, lane in self._lanes.items():
@@ -177,11 +181,14 @@ class Recovery:
     def _update_lock(self, number: int, lane: _Lane, signal: bool, now: int) -> int:
         """Follow the adaptation; returns when to look again."""
         if not signal:
-            lane.since_ns, lane.locked = None, False
+            self._adapts(lane, None)
+            lane.locked = False
             return NEVER
         law = self._law
-        if lane.since_ns is None:
-            lane.since_ns = now
+        since_ns = lane.since_ns
+        if since_ns is None:
+            since_ns = now
+            self._adapts(lane, now)
             lane.tau_s = law.tau_s * (1.0 if lane.trained else law.first_factor)
             if self._faults.rules or lane.penalty is not None:
                 lane.penalty = self._faults.penalty(self._first + number, lane.worked)
@@ -189,21 +196,31 @@ class Recovery:
         if lane.penalty is not None:
             worse = lane.penalty.worsen(Decision(final.value, ber_of_esnr(final.value)))
             final = final._replace(value=worse.esnr_db)
-        reached = esnr_at((now - lane.since_ns) / NS_PER_S, final.value, law.start_db, lane.tau_s)
+        reached = esnr_at((now - since_ns) / NS_PER_S, final.value, law.start_db, lane.tau_s)
         if lane.locked and reached < law.unlock_db:
             lane.locked = False
-            lane.since_ns = now  # it adapts anew
+            since_ns = now
+            self._adapts(lane, now)  # anew
         elif not lane.locked and reached >= law.lock_db:
             lane.locked = lane.trained = True
         if lane.locked:
             margin = final.value - law.unlock_db
             return self._when(now, margin, final.rate) if final.remaining > margin else NEVER
         left_s = time_to_reach(law.lock_db, final.value, law.start_db, lane.tau_s)
-        at = NEVER if left_s == float("inf") else lane.since_ns + round(left_s * NS_PER_S) + 1
+        at = NEVER if left_s == float("inf") else since_ns + round(left_s * NS_PER_S) + 1
         margin = law.lock_db - final.value
         if final.remaining > abs(margin):
             at = min(at, self._when(now, abs(margin), final.rate))
         return at if at == NEVER else max(at, now + LEAST_WAIT_NS)
+
+    def _adapts(self, lane: _Lane, since_ns: int | None) -> None:
+        """An adaptation begins, or what was reached is lost; whoever measures counts first what was until now."""
+        if since_ns == lane.since_ns:
+            return
+        if not self._announced:
+            self._announced = True
+            self._plant.reception_changes()
+        lane.since_ns = since_ns
 
     def _nearly_adapted_ns(self, number: int, lane: _Lane, now: int) -> int:
         """When the adaptation under way is within FOUND_DB of its end."""

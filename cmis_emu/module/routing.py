@@ -19,7 +19,7 @@ from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.recovery import Recovery
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.module.states import OPERATING
-from cmis_emu.physics.light import NOISE, TRAFFIC, Payload, Stream
+from cmis_emu.physics.light import NOISE, TRAFFIC, Mixed, Origin, Passed, Payload, Stream
 from cmis_emu.physics.noise import gauss
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.physics.receiver import WORST_BER, ber_of_esnr, host_esnr_db
@@ -39,7 +39,6 @@ class TestPoints(Protocol):
 
     def generated(self, side: Side, lane: int) -> Stream | None: ...
     def loopback(self, kind: Loopback, lane: int) -> bool: ...
-    def looped(self) -> bool: ...
     def listening(self) -> int: ...
 
 
@@ -52,10 +51,6 @@ class NoTestPoints:
 
     def loopback(self, kind: Loopback, lane: int) -> bool:
         """Nothing is looped."""
-        return False
-
-    def looped(self) -> bool:
-        """No loopback is on."""
         return False
 
     def listening(self) -> int:
@@ -104,8 +99,6 @@ class Routes:
         self._plant = plant
         self._first = 8 * frame.bank
         self._host_locked = host_locked
-        self._sent: dict[int, float] = {}
-        self._sent_version = -1
 
     def _token(self, kind: Loopback, lane: int) -> int:
         """A loop-back of this module, told from every other."""
@@ -230,43 +223,48 @@ class Routes:
         noise = 0.0 if sample is None else host_noise_db(self._plant.seed, self._first + lane, sample)
         return max(0.0, host_esnr_db(signal.loss_db) + noise)
 
-    def tx_errors(self, lane: int, now_ns: int) -> float:
-        """Error ratio of what leaves on a media lane: all that its signal met before."""
-        if self.test.looped():
-            return self._tx_errors(lane, now_ns)
-        if self._sent_version != self._plant.version:  # without loop-backs nothing of it moves between changes
-            self._sent_version = self._plant.version
-            self._sent.clear()
-        if lane not in self._sent:
-            self._sent[lane] = self._tx_errors(lane, now_ns)
-        return self._sent[lane]
-
-    def _tx_errors(self, lane: int, now_ns: int) -> float:
+    def tx_origin(self, lane: int, leaving: Payload) -> Origin:
+        """Where the errors of what leaves on a media lane come from: all that its signal met before."""
         if self.test.generated(Side.MEDIA, lane) is not None:
             return 0.0
-        if not self.tx_out(lane).modulated:
+        if not leaving.modulated:
             return WORST_BER
         if self.test.loopback(Loopback.MEDIA_INPUT, lane):
-            return self.light_errors(lane, now_ns)
+            return Passed(self._first + lane)
         path = self._frame.path_of_media(lane)
         hosts = () if path is None else path.host_lanes_of(lane)
-        return sum(self.tx_in_errors(host, now_ns) for host in hosts) / max(1, len(hosts))
+        origins = tuple(self._tx_in_origin(host) for host in hosts)
+        fixed = [origin for origin in origins if isinstance(origin, float)]
+        return Mixed(origins) if len(fixed) < len(origins) else sum(fixed) / max(1, len(fixed))
 
-    def tx_in_errors(self, lane: int, now_ns: int) -> float:
-        """Error ratio at a host side checker."""
+    def _tx_in_origin(self, lane: int) -> Origin:
         if self._replaced_tx(lane):
             return 0.0
         if self.tx_in(lane) is None:
             return WORST_BER
         if self.test.loopback(Loopback.HOST_OUTPUT, lane):
-            return self._rx_out_errors(lane, now_ns)
+            return self._rx_out_origin(lane)
         return self.host_errors(lane)
 
-    def rx_errors(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> float:
-        """Error ratio at a media side checker: the optical link, and what the signal brought along."""
+    def _rx_out_origin(self, lane: int) -> Origin:
+        carrier = self._frame.carrier_of_host(lane)
+        if self.test.generated(Side.HOST, lane) is not None or carrier is None:
+            return 0.0
+        media = carrier.media_lane_of(lane)
+        return self._rx_origin(media) if media else WORST_BER
+
+    def _rx_origin(self, lane: int) -> Origin:
         if not self.test.loopback(Loopback.MEDIA_OUTPUT, lane):
-            return self.light_errors(lane, now_ns, jitter_db)
-        return self.tx_errors(lane, now_ns) if self.rx_in(lane) is not None else WORST_BER
+            return Passed(self._first + lane)
+        return self.tx_origin(lane, self.tx_out(lane)) if self.rx_in(lane) is not None else WORST_BER
+
+    def tx_in_errors(self, lane: int, now_ns: int) -> float:
+        """Error ratio at a host side checker."""
+        return self._plant.error_ratio(self._tx_in_origin(lane), now_ns)
+
+    def rx_errors(self, lane: int, now_ns: int) -> float:
+        """Error ratio at a media side checker: the optical link, and what the signal brought along."""
+        return self._plant.error_ratio(self._rx_origin(lane), now_ns)
 
     def light_errors(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> float:
         """Error ratio of the light of a media lane, with what it brought along."""
@@ -274,9 +272,3 @@ class Routes:
         if own >= WORST_BER:
             return own
         return min(WORST_BER, own + self._plant.rx_errors(self._first + lane, now_ns))
-
-    def _rx_out_errors(self, lane: int, now_ns: int) -> float:
-        carrier = self._frame.carrier_of_host(lane)
-        if self.test.generated(Side.HOST, lane) is not None or carrier is None:
-            return 0.0
-        return self.rx_errors(carrier.media_lane_of(lane), now_ns)

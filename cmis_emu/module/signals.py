@@ -25,7 +25,7 @@ from cmis_emu.module.routing import Routes
 from cmis_emu.module.seam import Rule
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.module.states import OPERATING, DpState
-from cmis_emu.physics.light import NOISE, TRAFFIC, Payload
+from cmis_emu.physics.light import NOISE, TRAFFIC
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Cell, Memory
 
@@ -174,19 +174,8 @@ class LaneSignals:
     def set_host_signal(self, lane: int, signal: HostSignal) -> None:
         """What the host drives into host lane `lane` from now on."""
         if signal != self._equaliser.signals[lane - 1]:
-            lanes = self._light_of_host(lane)
-            self._plant.errors_change(lanes)
             self._equaliser.signals[lane - 1] = signal
-            self._plant.errors_changed(lanes)
             self._frame.settle()
-
-    def _light_of_host(self, lane: int) -> tuple[int, ...] | None:
-        """Lanes of the plant whose light carries a host lane; None where loop-backs may lead it anywhere."""
-        if self.routes.test.looped():
-            return None
-        carrier = self._frame.carrier_of_host(lane)
-        media = carrier.media_lane_of(lane) if carrier is not None else 0
-        return (self._first + media,) if media else ()
 
     @property
     def host_signal(self) -> int:
@@ -304,7 +293,7 @@ class LaneSignals:
             bit = 1 << (lane - 1)
             if (wanted ^ self._emitting) & bit:
                 self._switch(lane, bool(wanted & bit))
-            self._plant.set_payload(self._first + lane, self._payload(lane))
+            self._send(lane)
         status = self._cells["OutputStatusTx"]
         if status.implemented:
             status.set_bits(self._emitting & self._settled_tx & ~self._squelched)
@@ -324,9 +313,9 @@ class LaneSignals:
     def refault(self, rule: Rule, armed: bool) -> None:
         """A fault was armed or cleared."""
         if not armed and self.recovery.penalised(rule):
-            self._plant.errors_change()
+            self._plant.light_changes()
             self.recovery.relieve(rule)
-            self._plant.errors_changed()
+            self._plant.light_changed()
         if not armed and isinstance(rule, NeedsToggle):
             self._waiting = 0
         if not armed and isinstance(rule, EarlySignal):
@@ -345,10 +334,13 @@ class LaneSignals:
             self._settle_timers[lane] = self._frame.clock.after(delay, partial(self._tx_settled, lane))
         self._plant.set_emitting(self._first + lane, on)
 
-    def _payload(self, lane: int) -> Payload:
-        """What the light of a media lane carries; squelched light carries nothing."""
+    def _send(self, lane: int) -> None:
+        """Tell the plant what the light of a media lane carries; squelched light carries nothing."""
         leaving = self.routes.tx_out(lane)
-        return leaving._replace(modulated=False) if self._squelched >> (lane - 1) & 1 else leaving
+        errors = self.routes.tx_origin(lane, leaving)
+        if self._squelched >> (lane - 1) & 1:
+            leaving = leaving._replace(modulated=False)
+        self._plant.set_payload(self._first + lane, leaving, errors)
 
     def _tx_settled(self, lane: int) -> None:
         self._settle_timers.pop(lane, None)

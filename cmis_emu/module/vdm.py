@@ -135,11 +135,17 @@ class Vdm:
 
     def inputs_change(self) -> None:
         """Something that is measured is about to change: count what was until now."""
-        if not self.holding:
-            now = self._clock.now_ns
+        if self.holding:
+            return
+        now = self._clock.now_ns
+        self._outdate()
+        if now == self._since_ns:  # the same instant's changes come one by one, and there is nothing between to count
             for channel in self._channels:
-                channel.close(now)
-            self._open(now)
+                channel.forget()
+            return
+        for channel in self._channels:
+            channel.close(now)
+        self._open(now)
 
     def _open(self, now: int) -> None:
         self._since_ns = now
@@ -160,10 +166,14 @@ class Vdm:
         if changed and not self.holding:
             self._refresh_all()
 
-    def _refresh_all(self) -> None:
-        """What is held is stale, and thresholds may be near."""
+    def _outdate(self) -> None:
+        """The sample that pages show was taken before this instant's change; they show one taken since."""
         for live in self._lives:
             live.due_ns = 0
+
+    def _refresh_all(self) -> None:
+        """What is held is stale, and thresholds may be near."""
+        self._outdate()
         self._alarms.stale()
 
     def reload_thresholds(self) -> None:

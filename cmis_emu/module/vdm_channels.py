@@ -94,6 +94,10 @@ class Channel:
         if self.accumulator is not None:
             self.accumulator.start(now_ns)
 
+    def forget(self) -> None:
+        """What was read at this very instant may be another value from now on."""
+        self._known = None
+
     def close(self, now_ns: int) -> None:
         """What holds now ends: count it."""
         if self.accumulator is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cmis_emu.clock import NS_PER_S
 from cmis_emu.physics.laser import LaserParameters
-from cmis_emu.physics.light import NOTHING, Beam, Payload, Trend
+from cmis_emu.physics.light import NOTHING, Beam, Origin, Payload, Trend
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.physics.units import db_to_ratio
 
@@ -27,6 +27,7 @@ class Emitter:
     uncooled_db: float = 0.0  # what a lost cooler takes from it, and adds to TDECQ
     failed: bool = False
     payload: Payload = NOTHING
+    errors: Origin = 0.0  # of what it carries
     _settled: tuple[tuple[float, ...], tuple[float, float]] | None = None  # what was asked, and the answer
 
     @property

@@ -42,6 +42,22 @@ class Payload(NamedTuple):
 NOTHING = Payload(False)
 
 
+class Passed(NamedTuple):
+    """The errors of light that arrives and leaves again: all that the receiver of a lane of the plant makes of it."""
+
+    lane: int
+
+
+class Mixed(NamedTuple):
+    """The errors of several signals that share one light, each with as many bits."""
+
+    signals: tuple[Origin, ...]
+
+
+Origin = float | Passed | Mixed
+"""Where the errors of a signal come from: a bit error ratio that stays, or what follows from light that arrives."""
+
+
 class Beam(NamedTuple):
     """What a receiver's eye depends on beside the average power."""
 

@@ -18,7 +18,7 @@ from cmis_emu.physics.climate import Climate
 from cmis_emu.physics.detection import detect, detect_bounds, detect_trend
 from cmis_emu.physics.disturbances import Disturbances
 from cmis_emu.physics.emitter import Emitter
-from cmis_emu.physics.light import NOTHING, Beam, LightObserver, LightSource, Payload, Trend
+from cmis_emu.physics.light import NOTHING, Beam, LightObserver, LightSource, Origin, Passed, Payload, Trend
 from cmis_emu.physics.noise import MAX_SIGMA, gauss, spread
 from cmis_emu.physics.parameters import Environment, PlantParameters, PowerMode, Quantity
 from cmis_emu.physics.receiver import DARK, WORST_BER, Decision
@@ -81,10 +81,9 @@ class ModulePlant:
         "disturbances",
         "on_change",
         "parameters",
-        "passes_on",
+        "received",
         "seed",
         "tx_observers",
-        "upstream",
         "version",
     )
 
@@ -94,8 +93,7 @@ class ModulePlant:
         self.parameters = parameters
         self.on_change: list[Callable[[], None]] = []
         self.before_change: list[Callable[[], None]] = []
-        self.upstream: Callable[[int, int], float] | None = None
-        self.passes_on: Callable[[], bool] | None = None  # does light of its own depend on light that arrives?
+        self.received: Callable[[int, int], float] | None = None  # error ratio of a lane's light, in its receiver
         self._asked: set[int] = set()  # lanes whose errors are being asked for
         self._passing = False
         self.version = 0  # of everything that a trend depends on
@@ -152,11 +150,14 @@ class ModulePlant:
             self._emitters[lane - 1].on_ns = self._clock.now_ns if on else None
             self._tell((lane,))
 
-    def set_payload(self, lane: int, payload: Payload) -> None:
-        """What the light of a media lane carries from now on, whether or not it is on."""
-        if lane <= len(self._emitters) and payload != self._emitters[lane - 1].payload:
+    def set_payload(self, lane: int, payload: Payload, errors: Origin) -> None:
+        """What the light of a media lane carries from now on, and with which errors, whether or not it is on."""
+        if lane > len(self._emitters):
+            return
+        emitter = self._emitters[lane - 1]
+        if payload != emitter.payload or errors != emitter.errors:
             self._announce((lane,))
-            self._emitters[lane - 1].payload = payload
+            emitter.payload, emitter.errors = payload, errors
             self._tell((lane,))
 
     # -- disturbances of the world ---------------------------------------------------------------------
@@ -265,16 +266,26 @@ class ModulePlant:
         return self._emitters[lane - 1].beam(self.parameters, lane, self._climate.warm(now_ns))
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
-        """Bit error ratio that a lane's signal has already when it leaves, as the module says."""
-        if self.upstream is None:
-            return 0.0
-        if lane in self._asked:
+        """Bit error ratio that a lane's signal has already when it leaves.
+
+        It is kept as the module last told, so that an answer about the past does not move with a module that is
+        about to change what it sends.
+        """
+        if lane > len(self._emitters) or lane in self._asked:
             return WORST_BER  # a signal that comes from itself: loopbacks at both ends
         self._asked.add(lane)
         try:
-            return self.upstream(lane, now_ns)
+            return self.error_ratio(self._emitters[lane - 1].errors, now_ns)
         finally:
             self._asked.discard(lane)
+
+    def error_ratio(self, origin: Origin, now_ns: int) -> float:
+        """The bit error ratio of a signal of this module."""
+        if isinstance(origin, float):
+            return origin
+        if isinstance(origin, Passed):
+            return 0.0 if self.received is None else self.received(origin.lane, now_ns)
+        return sum(self.error_ratio(each, now_ns) for each in origin.signals) / len(origin.signals)
 
     def rx_errors(self, lane: int, now_ns: int) -> float:
         """Bit error ratio that the signal at a receiver had before it became light."""
@@ -327,25 +338,28 @@ class ModulePlant:
     def light_changes(self) -> None:
         """The light at a receiver is about to change."""
         self._announce(())
-        if self._begins_to_pass():
-            for observer in self._seeing(None):
+        if lanes := self._begins_to_pass():
+            for observer in self._seeing(lanes):
                 observer.light_changes()
             self._passing = False
 
     def light_changed(self) -> None:
         """The light at a receiver has changed."""
         self._tell(())
-        if self._begins_to_pass():
-            for observer in self._seeing(None):
+        if lanes := self._begins_to_pass():
+            for observer in self._seeing(lanes):
                 observer.light_changed()
             self._passing = False
 
-    def _begins_to_pass(self) -> bool:
-        """Does what arrives leave again? Loopbacks at both ends of a fibre do not pass it on for ever."""
-        if self._passing or self.passes_on is None or not self.passes_on():
-            return False
-        self._passing = True
-        return True
+    def _begins_to_pass(self) -> tuple[int, ...]:
+        """Where what arrives leaves again. Loopbacks at both ends of a fibre do not pass it on for ever."""
+        lanes = () if self._passing else self._passing_on()
+        self._passing |= bool(lanes)
+        return lanes
+
+    def _passing_on(self) -> tuple[int, ...]:
+        """Lanes whose light depends on light that arrives, as those who see it know it."""
+        return tuple(n for n, emitter in enumerate(self._emitters, 1) if not isinstance(emitter.errors, float))
 
     def _announce(self, lanes: tuple[int, ...] | None) -> None:
         """Tell those who measure over time that what holds now ends: our module, and who sees `lanes`."""
@@ -400,9 +414,9 @@ class ModulePlant:
         """The error ratio of what lanes (None: all) send is about to change, though their light is not."""
         self._announce(lanes)
 
-    def errors_changed(self, lanes: tuple[int, ...] | None = None) -> None:
-        """It has changed."""
-        self._tell(lanes)
+    def reception_changes(self) -> None:
+        """What receivers make of light that stays as it is, is about to change; others see it where it is passed on."""
+        self._announce(self._passing_on())
 
     # -- answers ---------------------------------------------------------------------------------------
 
