@@ -68,9 +68,6 @@ class FirmwareFault:
     off_ms: float = 1000.0
     occasions: Occasions | None = None  # decides instead of `times`
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self  # the scenario's; no snapshot takes it back
-
     def __post_init__(self) -> None:
         if self.phase not in PHASES[self.kind]:
             known = ", ".join(p.value for p in PHASES[self.kind])
@@ -79,6 +76,15 @@ class FirmwareFault:
             raise ValueError("fault: expected `at` from 0 to 1, and times that are not negative")
         if not 0x40 <= self.status <= 0x7F:
             raise ValueError(f"fault: found status {self.status:02X}h, expected a failure, 40h to 7Fh")
+
+
+class SharedFirmwareFault(FirmwareFault):
+    """One whose occasions a scenario counts: no snapshot of the module takes it back."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
 
 @dataclass(slots=True)

@@ -60,9 +60,6 @@ class Fault:
     occasions: Occasions | None = None  # decides instead of `skip` and `left`
     patch: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # by reply byte from 0: (mask, value)
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self  # the scenario's; no snapshot takes it back
-
     def fits(self, effect: Effect, command: int, instance: int, phase: Phase | None) -> bool:
         """Is it about such a command?"""
         return (
@@ -72,6 +69,15 @@ class Fault:
             and self.command in (None, command)
             and self.instance in (None, instance)
         )
+
+
+class SharedFault(Fault):
+    """One whose occasions a scenario counts: no snapshot of the module takes it back."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
 
 class CdbFaults:

@@ -10,9 +10,9 @@ from functools import partial
 
 from cmis_emu.bus.faults import Match, Stretch
 from cmis_emu.clock import NS_PER_MS, NS_PER_S, seconds
-from cmis_emu.module.cdb.faults import Effect, Fault, Phase
+from cmis_emu.module.cdb.faults import Effect, Fault, Phase, SharedFault
 from cmis_emu.module.firmware_bank import Bank
-from cmis_emu.module.firmware_faults import FirmwareFault
+from cmis_emu.module.firmware_faults import FirmwareFault, SharedFirmwareFault
 from cmis_emu.module.firmware_faults import Kind as FirmwareKind
 from cmis_emu.module.firmware_faults import Phase as FirmwarePhase
 from cmis_emu.occasions import Occasions
@@ -43,7 +43,7 @@ class _CdbFault:
 
 def _armed(call: Call, effect: Effect, value: int = 0, phase: Phase | None = None, **more: object) -> Undo:
     command = call["command"]
-    fault = Fault(effect, command, None, 0, None, value, phase, occasions=call.occasions)
+    fault = SharedFault(effect, command, None, 0, None, value, phase, occasions=call.occasions)
     for name, given in more.items():
         setattr(fault, name, given)
     return armed_on_port(call, _CdbFault(fault))
@@ -185,7 +185,7 @@ def fail_block(call: Call) -> Undo:
     """Writing a block of a firmware image fails."""
     if not 0x40 <= call["status"] <= 0x7F:
         raise refuse(f"0x{call['status']:02X}", "a failure, 0x40 to 0x7F", "status")
-    fault = FirmwareFault(
+    fault = SharedFirmwareFault(
         FirmwareKind.FAIL,
         FirmwarePhase.WRITE,
         None,
@@ -199,7 +199,7 @@ def fail_block(call: Call) -> Undo:
 @action("fw.corrupt", {"port": PORT, "block": BLOCK}, counted=True)
 def corrupt(call: Call) -> Undo:
     """A bit of what was written tips over in the module's memory: the image is found to be damaged at its end."""
-    fault = FirmwareFault(FirmwareKind.CORRUPT, FirmwarePhase.WRITE, None, _block(call), occasions=call.occasions)
+    fault = SharedFirmwareFault(FirmwareKind.CORRUPT, FirmwarePhase.WRITE, None, _block(call), occasions=call.occasions)
     return armed_on_port(call, _FirmwareFault(fault))
 
 
@@ -226,7 +226,7 @@ def power_loss(call: Call) -> Undo:
 
 
 def _sudden(call: Call, kind: FirmwareKind, off_s: float) -> Undo:
-    fault = FirmwareFault(
+    fault = SharedFirmwareFault(
         kind,
         FirmwarePhase(call["phase"]),
         None,
@@ -245,7 +245,7 @@ def _sudden(call: Call, kind: FirmwareKind, off_s: float) -> Undo:
 )
 def slow(call: Call) -> Undo:
     """A step of an update, or the boot of an image, takes longer than advertised."""
-    fault = FirmwareFault(
+    fault = SharedFirmwareFault(
         FirmwareKind.SLOW,
         FirmwarePhase(call["phase"]),
         None,
@@ -266,7 +266,7 @@ def slow(call: Call) -> Undo:
 def boot_fails(call: Call) -> Undo:
     """An image does not come up: the module falls back to the committed one."""
     bank = None if call["bank"] is None else Bank(call["bank"])
-    fault = FirmwareFault(FirmwareKind.FAIL, FirmwarePhase.BOOT, None, bank=bank, occasions=call.occasions)
+    fault = SharedFirmwareFault(FirmwareKind.FAIL, FirmwarePhase.BOOT, None, bank=bank, occasions=call.occasions)
     return armed_on_port(call, _FirmwareFault(fault))
 
 
@@ -300,5 +300,5 @@ def state(call: Call) -> Undo:
         patch = {_STATUS: (0xF0, 0x00), _PRESENT: (0x02, 0x00)} | dict.fromkeys(range(38, 74), (0xFF, 0x00))
     else:
         patch = {_STATUS: STATES[call["says"]]}
-    fault = Fault(Effect.REPLY_BYTES, _INFO, None, 0, None, occasions=call.occasions, patch=patch)
+    fault = SharedFault(Effect.REPLY_BYTES, _INFO, None, 0, None, occasions=call.occasions, patch=patch)
     return armed_on_port(call, _CdbFault(fault))
