@@ -1,4 +1,4 @@
-"""All that must be green: lint, format, types, import layers, maps, rules, pictures, tests. Run by `make check`."""
+"""All that must be green: lint, format, types, layers, maps, rules, failures, pictures, tests. See `make check`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("import layers", [str(BIN / "lint-imports")]),
     ("maps", [sys.executable, "tools/map_report.py"]),
     ("rules", [sys.executable, "tools/rule_report.py"]),
+    ("field failures", [sys.executable, "tools/fault_report.py"]),
     ("pictures", [sys.executable, "tools/plots.py", "--check"]),
     ("tests", [sys.executable, "-m", "pytest"]),
 ]
