@@ -9,7 +9,7 @@ run: .venv/.core
 
 test: .venv/.test
 	tools/debian-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: .venv/.test
 	tools/debian-packages

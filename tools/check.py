@@ -19,7 +19,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("rules", [sys.executable, "tools/rule_report.py"]),
     ("field failures", [sys.executable, "tools/fault_report.py"]),
     ("pictures", [sys.executable, "tools/plots.py", "--check"]),
-    ("tests", [sys.executable, "-m", "pytest"]),
+    ("tests", [sys.executable, "-m", "pytest", "-n", "auto"]),
 ]
 
 
