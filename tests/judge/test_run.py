@@ -20,7 +20,8 @@ from cmis_emu.judge.check import Level, Verdict
 from cmis_emu.judge.checks import CHECKS
 from cmis_emu.judge.host import BusHost
 from cmis_emu.judge.report import Report
-from cmis_emu.judge.run import judge
+from cmis_emu.judge.run import judge, run_one
+from cmis_emu.judge.session import Session
 from cmis_emu.module.library import profile_names
 from cmis_emu.registers.loader import load_maps
 
@@ -80,6 +81,43 @@ def test_every_profile_passes_in_full_with_the_rest_explained(name: str) -> None
     for result in report.results:
         for outcome in result.outcomes:
             assert outcome.verdict is not Verdict.NOT_APPLICABLE or outcome.why
+
+
+class Busy:
+    """Pins of a module in which something happens just as somebody looks at its interrupt, once."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator, self._done = emulator, False
+
+    def get(self, name: str) -> bool:
+        port = self._emulator.ports["1"]
+        if name == "IntL" and not self._done and port.pins.IntL:
+            self._done = True
+            port.module.flags.latch(port.module.memory.cell("ModuleStateChangedFlag"))
+            self._emulator.clock.advance(0.3)
+        return port.pins.get(name)
+
+    def set(self, name: str, level: bool) -> None:
+        self._emulator.ports["1"].pins.set(name, level)
+
+
+def test_an_interrupt_between_two_looks_is_no_failure() -> None:
+    clock = ManualClock()
+    with Emulator.load(DR4, clock=clock, seed=1) as emulator:
+        emulator.settle()
+        clock.advance(5)
+        bus = emulator.smbus(1)
+        for page in (None, 0x11, 0x2C):
+            if page is not None:
+                bus.write_i2c_block_data(0x50, 126, [0, page])
+            for address in range(0, 256, 32):
+                bus.read_i2c_block_data(0x50, address, 32)
+        assert emulator.ports["1"].pins.IntL
+        host = BusHost(bus, smbus2.i2c_msg, Simulated(clock), pins=Busy(emulator))
+        session = Session(host, load_maps(), Level.READ_ONLY)
+        outcomes = run_one(next(check for check in CHECKS if check.name == "interrupt-pin"), session)
+        assert [outcome.verdict for outcome in outcomes] == [Verdict.PASS]
+        assert not emulator.ports["1"].pins.IntL
 
 
 def test_revision_4_0_is_judged_by_what_it_has(bench: Bench) -> None:
