@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_file import assert_refused
 from click.testing import CliRunner
 
 from cmis_emu import InputError
@@ -29,19 +30,7 @@ def test_corpus_is_there() -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_broken_scenario_is_refused(path: Path) -> None:
-    header = path.read_text().splitlines()[0]
-    assert header.startswith("# expect: ")
-    line, field, found, expected = (part.strip() for part in header.removeprefix("# expect:").split("|", 3))
-    with pytest.raises(InputError) as caught:
-        read_scenario(path)
-    error = caught.value
-    assert error.file == str(path)
-    assert error.line == int(line)
-    assert (error.field or "") == field
-    assert found in error.found
-    assert expected in error.expected
-    assert str(error).startswith(f"{path}:{line}: ")
-    assert "\n" not in str(error)
+    assert_refused(path, read_scenario)
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
