@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from beside import FBOSS_DR4, needs_images
 
 BIN = Path(sys.executable).parent
 COMMAND = str(BIN / "cmis-emu")
 DR4 = "qsfpdd-400g-dr4"
-FBOSS_DUMP = Path(__file__).resolve().parents[3] / "shared/data/dumps/400g-dr4-qsfpdd-fboss.hex"
 
 needs_i2c_tools = pytest.mark.skipif(shutil.which("i2cdetect") is None, reason="i2c-tools is not installed")
 
@@ -189,7 +189,6 @@ def test_run_prints_states_and_stops_cleanly(running: Running) -> None:
     assert not list(running.folder.iterdir())
 
 
-@pytest.mark.skipif(not FBOSS_DUMP.exists(), reason="no dump of a real module beside the checkout")
 def test_run_says_how_to_get_in_by_other_ways(tmp_path: Path) -> None:
     ways = ["--serve", f"unix:{tmp_path}/other.sock", "--serve", "usbip:0.0.0.0:0"]
     emulator = Running(tmp_path, DR4, "--name", "t", *ways)
@@ -203,8 +202,9 @@ def test_run_says_how_to_get_in_by_other_ways(tmp_path: Path) -> None:
     assert "warning: USB/IP has no passwords" in text
 
 
+@needs_images
 def test_show_decodes_a_dump_of_a_real_module() -> None:
-    text = call("show", str(FBOSS_DUMP), "--page", "11h").stdout
+    text = call("show", str(FBOSS_DR4), "--page", "11h").stdout
     assert re.search(r"DPStateHostLane\[8\] +DPActivated", text)
     assert re.search(r"OpticalPowerTx\[1\] +1\.5394 mW", text)
 

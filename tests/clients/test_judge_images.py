@@ -6,10 +6,10 @@ Images are read in place; nothing of them is in the project.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from beside import DUMPS, FBOSS_DR4, needs_images
 from click.testing import CliRunner, Result
 
 from cmis_emu.cli.check import _image
@@ -19,9 +19,8 @@ from cmis_emu.judge.report import Report
 from cmis_emu.judge.run import judge
 from cmis_emu.registers.loader import load_maps
 
-DUMPS = Path(os.environ.get("CMIS_EMU_IMAGES") or Path(__file__).resolve().parents[3] / "shared/data/dumps")
-IMAGES = sorted(DUMPS.glob("*.hex")) if DUMPS.is_dir() else []
-pytestmark = pytest.mark.skipif(not IMAGES, reason="no images of real modules beside the checkout")
+IMAGES = sorted(DUMPS.glob("*.hex"))
+pytestmark = needs_images
 
 # The publisher blanked the identity: zeros are no text (NUM-03), and the old checksum stayed (INDEX: 00h stale).
 NO_PN, NO_REV, NO_SN = ("text", "VendorPN"), ("text", "VendorRev"), ("text", "VendorSN")
@@ -165,7 +164,7 @@ def check(*arguments: str) -> Result:
 
 
 def test_an_image_is_a_target_of_the_command() -> None:
-    done = check(str(DUMPS / "400g-dr4-qsfpdd-fboss.hex"))
+    done = check(str(FBOSS_DR4))
     assert done.exit_code == 1
     assert "NUM-05 page 00h: found 39h" in done.output
     assert check(str(DUMPS / "400g-lr4-qsfpdd-cig.hex")).exit_code == 0

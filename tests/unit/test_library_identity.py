@@ -6,18 +6,14 @@ Bytes are typed from the rules and compared through the bus. The DR4 has a file 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
+from beside import DUMPS, needs_images
 from cmis_host import APPLY_IMMEDIATE, DP_DEINIT, SUCCESS, Host
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.module.library import load_profile, profile_names
 from cmis_emu.registers.dump import read_dump
-
-DUMPS = Path(__file__).resolve().parents[3] / "shared/data/dumps"
-if not DUMPS.is_dir():  # a work tree elsewhere
-    DUMPS = Path("/work/shared/data/dumps")
 
 Open = Callable[[str], Host]
 
@@ -378,14 +374,12 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
 }
 
 
+@needs_images
 @pytest.mark.rule("ID-02", "ID-03", "ID-04", "ID-05", "ID-08", "ID-11", "ID-13")
 @pytest.mark.parametrize("name", REAL)
 def test_differences_from_real_modules_are_known(module: Open, name: str) -> None:
     image, reasons = REAL[name]
-    path = DUMPS / f"{image}.hex"
-    if not path.exists():
-        pytest.skip("the images of real modules are not beside this checkout")
-    real, host = read_dump(path), module(name)
+    real, host = read_dump(DUMPS / f"{image}.hex"), module(name)
     differences = set()
     for page, first, last in COMPARED:
         if (page, 0) not in real:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from beside import FACTS
 
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.registers.field import LOWER, Access, Field, OnRead, OnWrite
@@ -22,7 +23,6 @@ from cmis_emu.registers.view import View, decode_page
 from cmis_emu.resources import maps_root
 
 ROOT = Path(__file__).resolve().parents[2]
-FACTS = Path("/work/shared/spec/registers.yaml")
 UNITS = {"uW": 1e-6, "mW": 1e-3, "uA": 1e-6, "ms": 1e-3, "ns": 1e-9, "us": 1e-6, "mV": 1e-3}
 
 

@@ -1,0 +1,18 @@
+"""What lies beside the checkout and is not of the project: real modules' images, and the facts sheet. Read in place.
+
+Tests that need it are skipped where it is missing. CMIS_EMU_BESIDE names its folder otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(os.environ.get("CMIS_EMU_BESIDE") or Path(__file__).resolve().parents[2] / "shared")
+FACTS = FOLDER / "spec" / "registers.yaml"
+DUMPS = FOLDER / "data" / "dumps"
+FBOSS_DR4 = DUMPS / "400g-dr4-qsfpdd-fboss.hex"
+
+needs_images = pytest.mark.skipif(not DUMPS.is_dir(), reason="no images of real modules beside the checkout")
