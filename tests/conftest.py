@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from cmis_host import Host
+from dr4 import DR4, Edit, Variant, dr4_profile
 from guest_bench import guest, guest_machine  # noqa: F401  # fixtures
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus
-from cmis_emu.resources import maps_root
-
-DR4 = "qsfpdd-400g-dr4"
-
-Edit = Callable[[dict[str, Any]], None]
-Variant = Callable[..., Emulator]
-
-
-def dr4_profile() -> dict[str, Any]:
-    """The DR4 profile as plain data, to edit or to compare with."""
-    loaded: dict[str, Any] = yaml.safe_load((maps_root() / "modules" / f"{DR4}.yaml").read_text())
-    return loaded
 
 
 @pytest.fixture

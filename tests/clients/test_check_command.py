@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 import yaml
-from conftest import DR4, dr4_profile
+from dr4 import DR4, dr4_profile
 from test_commands import Running, call
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cmis_host import Host
-from conftest import Variant
+from dr4 import Variant
 from faulty import arm, clear_all
 
 from cmis_emu import Emulator, InputError, ManualClock

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from cmis_host import OUTPUT_DISABLE_TX, READY, Host
-from conftest import dr4_profile
+from dr4 import dr4_profile
 from faulty import arm, arming
 
 from cmis_emu import Emulator, InputError, ManualClock

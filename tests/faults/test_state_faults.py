@@ -27,7 +27,7 @@ from cmis_host import (
     Host,
     dp_config,
 )
-from conftest import Variant
+from dr4 import Variant
 from faulty import arm, arming
 
 from cmis_emu import Emulator, InputError, ManualClock

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cmis_host import LOW_PWR, Host
-from conftest import Variant
+from dr4 import Variant
 from faulty import arm
 
 from cmis_emu import Emulator, InputError

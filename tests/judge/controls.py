@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import smbus2
-from conftest import DR4
+from dr4 import DR4
 from meddle import BANK_SELECT, LOWER, PAGE_SELECT, Bench, Meddler, StuckPins, Subject
 
 from cmis_emu.judge.host import BusHost

@@ -14,7 +14,7 @@ from typing import Any
 
 import smbus2
 import yaml
-from conftest import DR4, Edit, dr4_profile
+from dr4 import DR4, Edit, dr4_profile
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus

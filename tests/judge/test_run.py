@@ -10,8 +10,8 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 import smbus2
-from conftest import DR4
 from controls import VDM, diagnostics_with, dr4, flat_image, profile, reads
+from dr4 import DR4
 from meddle import LOWER, Bench, Meddler, Subject, bench_in
 
 from cmis_emu import Emulator, InputError, ManualClock

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from cdb_host import BAD_CODE, MESSAGE, PARAMETER, SUCCESS, UNKNOWN, CdbHost, cdb, complement, message
-from conftest import dr4_profile
+from dr4 import dr4_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

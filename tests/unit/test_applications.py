@@ -16,7 +16,7 @@ from cmis_host import (
     Host,
     dp_config,
 )
-from conftest import Variant
+from dr4 import Variant
 
 from cmis_emu import Emulator
 

@@ -31,7 +31,7 @@ from cdb_host import (
     quiet,
 )
 from cmis_host import Host
-from conftest import Variant
+from dr4 import Variant
 
 from cmis_emu import Emulator
 

@@ -23,7 +23,7 @@ from cdb_host import (
     delay,
     f16,
 )
-from conftest import DR4, Variant
+from dr4 import DR4, Variant
 
 from cmis_emu import Emulator, ManualClock
 

@@ -6,7 +6,7 @@ import pytest
 import smbus2
 from cdb_host import EPL, MESSAGE, PARAMETER, SUCCESS, CdbHost, cdb
 from cmis_host import ADDRESS
-from conftest import Variant
+from dr4 import Variant
 
 from cmis_emu import Emulator
 from cmis_emu.bus.target import Target

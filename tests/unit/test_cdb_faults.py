@@ -23,7 +23,7 @@ from cdb_host import (
     delay,
 )
 from cmis_host import Host
-from conftest import Variant
+from dr4 import Variant
 
 from cmis_emu import Emulator
 from cmis_emu.errors import InputError

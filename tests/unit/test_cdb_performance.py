@@ -11,7 +11,7 @@ import pytest
 from binomial import weights_of
 from cdb_host import EPL, MESSAGE, PARAMETER, SUCCESS, UNKNOWN, CdbHost, cdb, f16
 from cmis_host import DP_DEINIT, Host
-from conftest import DR4, Variant
+from dr4 import DR4, Variant
 
 from cmis_emu import Emulator, ManualClock
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from cdb_host import EPL, MESSAGE, PARAMETER, SUCCESS, UNKNOWN, CdbHost, cdb, complement
-from conftest import DR4, Variant
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from dr4 import DR4, Variant
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.errors import NotAvailableError

@@ -29,7 +29,7 @@ from cmis_host import (
     dp_config,
     lane_mask,
 )
-from conftest import Variant, dr4_profile
+from dr4 import Variant, dr4_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

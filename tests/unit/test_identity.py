@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cmis_host import DURATION_BOUND_S, Host
-from conftest import Variant, dr4_profile
+from dr4 import Variant, dr4_profile
 
 from cmis_emu import Emulator
 

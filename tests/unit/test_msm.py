@@ -21,7 +21,7 @@ from cmis_host import (
     Host,
     dp_config,
 )
-from conftest import Variant, dr4_profile
+from dr4 import Variant, dr4_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -17,7 +17,7 @@ from cmis_host import (
     Host,
     dp_config,
 )
-from conftest import DR4, Variant, dr4_profile
+from dr4 import DR4, Variant, dr4_profile
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.errors import InputError

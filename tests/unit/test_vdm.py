@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cmis_host import DP_DEINIT, OUTPUT_DISABLE_TX, Host
-from conftest import Variant
+from dr4 import Variant
 from reception_double import double
 
 from cmis_emu import Emulator, ManualClock

@@ -62,23 +62,6 @@ def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
 
 
 @pytest.fixture
-def link(world: tuple[Emulator, Snapshot]) -> Emulator:
-    emu, start = world
-    emu.restore(start)
-    return emu
-
-
-@pytest.fixture
-def near(link: Emulator) -> Host:
-    return host_of(link, "a")
-
-
-@pytest.fixture
-def far(link: Emulator) -> Host:
-    return host_of(link, "b")
-
-
-@pytest.fixture
 def another() -> Iterator[Make]:
     """Other links, closed in the end."""
     made: list[Emulator] = []

@@ -55,23 +55,6 @@ def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
         yield emu, emu.snapshot()
 
 
-@pytest.fixture
-def link(world: tuple[Emulator, Snapshot]) -> Emulator:
-    emu, start = world
-    emu.restore(start)
-    return emu
-
-
-@pytest.fixture
-def near(link: Emulator) -> Host:
-    return host_of(link, "a")
-
-
-@pytest.fixture
-def far(link: Emulator) -> Host:
-    return host_of(link, "b")
-
-
 def word(host: Host, page: int, offset: int) -> int:
     return int.from_bytes(host.read(page, offset, 2), "big")
 

@@ -26,16 +26,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, 
 
 
 @pytest.fixture
-def link(world: tuple[Emulator, Snapshot]) -> Emulator:
-    emu, start = world
-    emu.restore(start)
-    host_of(emu, "b").read(0x11, 134, 20)
-    return emu
-
-
-@pytest.fixture
-def far(link: Emulator) -> Host:
-    return host_of(link, "b")
+def link(link: Emulator) -> Emulator:
+    """With the far module's flags read."""
+    host_of(link, "b").read(0x11, 134, 20)
+    return link
 
 
 def test_loss_of_signal_has_hysteresis(link: Emulator, far: Host) -> None:

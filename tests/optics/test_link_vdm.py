@@ -64,18 +64,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, 
         yield emu, emu.snapshot()
 
 
-@pytest.fixture
-def link(world: tuple[Emulator, Snapshot]) -> Emulator:
-    emu, start = world
-    emu.restore(start)
-    return emu
-
-
-@pytest.fixture
-def far(link: Emulator) -> Host:
-    return host_of(link, "b")
-
-
 @pytest.mark.parametrize(
     ("loss_db", "power_dbm", "esnr_db", "ber", "cer"),
     [
