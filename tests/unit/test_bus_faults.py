@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 
 import pytest
 from fault_bench import arm
-from smbus2 import i2c_msg
+from i2c_host import A, failure, read
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.tap import Transaction
 from cmis_emu.occasions import Occasions
-
-A = 0x50
-
-
-def failure(action: Callable[[], object]) -> int | None:
-    """errno of a failed access, or None."""
-    try:
-        action()
-    except OSError as error:
-        return error.errno
-    return None
-
-
-def read(bus: VirtualSMBus, register: int, length: int) -> bytes:
-    """Random read of any length."""
-    found = i2c_msg.read(A, length)
-    bus.i2c_rdwr(i2c_msg.write(A, [register]), found)
-    return bytes(found)
 
 
 def select(bus: VirtualSMBus, page: int) -> None:

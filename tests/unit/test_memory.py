@@ -7,26 +7,17 @@ from typing import Any
 
 import pytest
 import yaml
-from smbus2 import i2c_msg
+from dr4 import Variant
+from i2c_host import A, read
 
 from cmis_emu import Emulator
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.resources import maps_root
 
-A = 0x50
-Variant = Callable[..., Emulator]
-
 VDM_PAGES = {0x20, 0x21, 0x22, 0x24, 0x25, 0x26, 0x28, 0x29, 0x2A, 0x2C, 0x2D, 0x2F}  # of three groups
 CDB_PAGES = {0x9F, *range(0xA0, 0xB0)}
 DR4_PAGES = {0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x13, 0x14, *VDM_PAGES, *CDB_PAGES}
 BLANK_PAGES = {0x03, 0x14, *CDB_PAGES}
-
-
-def read(bus: VirtualSMBus, register: int, length: int) -> bytes:
-    """Random read of any length."""
-    found = i2c_msg.read(A, length)
-    bus.i2c_rdwr(i2c_msg.write(A, [register]), found)
-    return bytes(found)
 
 
 def select(bus: VirtualSMBus, page: int, bank: int = 0) -> list[int]:

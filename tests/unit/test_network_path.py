@@ -5,7 +5,6 @@ Offsets are typed from the facts of pages 16h and 17h.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,12 +24,11 @@ from cmis_host import (
     Host,
     dp_config,
 )
+from dr4 import Variant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmis_emu import Emulator, ManualClock
-
-Variant = Callable[..., Emulator]
 
 NP_CONFIG, NP_DEINIT, HP_SOURCE_RX, NP_SOURCE_TX, APPLY_NP_INIT = 128, 160, 162, 163, 176
 NP_STATUS, NP_ACTIVE, NP_STATE, NP_PENDING = 178, 192, 200, 204

@@ -16,11 +16,11 @@ from cmis_host import (
     SUCCESS,
     Host,
 )
+from dr4 import Variant
 
 from cmis_emu import Emulator, InputError
 
 REVISIONS = ("4.0", "5.0", "5.1", "5.2", "5.3")
-Variant = Callable[..., Emulator]
 
 
 def of(revision: str, **registers: Any) -> Callable[[dict[str, Any]], None]:

@@ -7,30 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dr4 import Variant
+from i2c_host import A, failure, read
 from smbus2 import i2c_msg
 
 from cmis_emu import Emulator
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
-
-A = 0x50
-Variant = Callable[..., Emulator]
-
-
-def nack(action: Callable[[], object]) -> int | None:
-    """errno of a refused access, or None."""
-    try:
-        action()
-    except OSError as error:
-        return error.errno
-    return None
-
-
-def read(bus: VirtualSMBus, register: int, length: int) -> bytes:
-    """Random read of any length."""
-    found = i2c_msg.read(A, length)
-    bus.i2c_rdwr(i2c_msg.write(A, [register]), found)
-    return bytes(found)
 
 
 def behaviour(**knobs: Any) -> Callable[[dict[str, Any]], None]:
@@ -52,7 +35,7 @@ def target(emu: Emulator) -> Target:
 
 @pytest.mark.rule("I2C-01")
 def test_answers_at_50h_only(bus: VirtualSMBus) -> None:
-    answering = [address for address in range(0x80) if nack(lambda a=address: bus.read_byte(a)) is None]  # type: ignore[misc]
+    answering = [address for address in range(0x80) if failure(lambda a=address: bus.read_byte(a)) is None]  # type: ignore[misc]
     assert answering == [A]
 
 
@@ -60,8 +43,8 @@ def test_answers_at_50h_only(bus: VirtualSMBus) -> None:
 def test_modsel_high_deselects(emu: Emulator, bus: VirtualSMBus) -> None:
     pins = emu.ports["1"].pins
     pins.ModSelL = True
-    assert nack(lambda: bus.write_quick(A)) == errno.ENXIO
-    assert nack(lambda: bus.write_byte_data(A, 26, 0x50)) == errno.ENXIO
+    assert failure(lambda: bus.write_quick(A)) == errno.ENXIO
+    assert failure(lambda: bus.write_byte_data(A, 26, 0x50)) == errno.ENXIO
     pins.ModSelL = False
     bus.write_quick(A)
     assert bus.read_byte_data(A, 26) == 0x40
@@ -105,7 +88,7 @@ def test_counter_is_zero_after_a_reset(emu: Emulator, bus: VirtualSMBus, how: st
         port.pins.power = True
     else:
         port.insert("qsfpdd-400g-dr4")
-    assert nack(lambda: bus.read_byte(A)) == errno.ENXIO
+    assert failure(lambda: bus.read_byte(A)) == errno.ENXIO
     emu.clock.advance(1.0)
     assert bus.read_byte(A) == 0x18
     assert bus.read_i2c_block_data(A, 126, 2) == [0, 0]
@@ -169,7 +152,7 @@ def test_a_strict_module_clears_only_what_it_drove(variant: Variant) -> None:
 @pytest.mark.rule("I2C-06")
 def test_a_ninth_byte_is_refused(bus: VirtualSMBus) -> None:
     masks = [0x01, 0x11, 0x20]
-    assert nack(lambda: bus.write_i2c_block_data(A, 26, [0x40, 0, 0, 0, 0, *masks, 0x77])) == errno.EIO
+    assert failure(lambda: bus.write_i2c_block_data(A, 26, [0x40, 0, 0, 0, 0, *masks, 0x77])) == errno.EIO
     assert bus.read_i2c_block_data(A, 31, 4) == [*masks, 0x00]  # the excess is dropped
     bus.write_byte(A, 26)
     bus.i2c_rdwr(i2c_msg.write(A, [26, 0x40, 0, 0, 0, 0, 1, 2, 0x10]))
@@ -228,15 +211,15 @@ def test_absent_or_in_reset_is_a_nack_of_the_address(emu: Emulator, bus: Virtual
         lambda: bus.write_byte(A, 0),
         lambda: read(bus, 0, 1),
     ):
-        assert nack(action) == errno.ENXIO
+        assert failure(action) == errno.ENXIO
     port.pins.ResetL = True
     for _ in range(4):
-        assert nack(lambda: bus.write_quick(A)) == errno.ENXIO  # MgmtInit takes 0.4 s
+        assert failure(lambda: bus.write_quick(A)) == errno.ENXIO  # MgmtInit takes 0.4 s
         emu.clock.advance(0.09)
     emu.clock.advance(0.05)
     bus.write_quick(A)
     port.remove()
-    assert nack(lambda: bus.write_quick(A)) == errno.ENXIO
+    assert failure(lambda: bus.write_quick(A)) == errno.ENXIO
 
 
 @pytest.mark.rule("I2C-10")
@@ -254,10 +237,10 @@ def test_hold_off_after_a_register_write(variant: Variant) -> None:
     emu = variant(behaviour(write_holdoff_ms=10.0))
     bus = emu.smbus(1)
     bus.write_byte_data(A, 31, 7)
-    assert nack(lambda: bus.read_byte_data(A, 31)) == errno.ENXIO
-    assert nack(lambda: bus.write_byte_data(A, 31, 1)) == errno.ENXIO
+    assert failure(lambda: bus.read_byte_data(A, 31)) == errno.ENXIO
+    assert failure(lambda: bus.write_byte_data(A, 31, 1)) == errno.ENXIO
     emu.clock.advance(0.0099)
-    assert nack(lambda: bus.write_quick(A)) == errno.ENXIO
+    assert failure(lambda: bus.write_quick(A)) == errno.ENXIO
     emu.clock.advance(0.0001)
     assert bus.read_byte_data(A, 31) == 7  # I2C-09: once it answers, it tells what was written
     bus.write_byte(A, 3)  # setting the address is no write
@@ -271,11 +254,11 @@ def test_hold_off_after_a_page_change(variant: Variant) -> None:
     bus.write_byte_data(A, 31, 7)
     assert bus.read_byte_data(A, 31) == 7
     bus.write_i2c_block_data(A, 126, [0, 1])
-    assert nack(lambda: bus.read_byte_data(A, 127)) == errno.ENXIO
+    assert failure(lambda: bus.read_byte_data(A, 127)) == errno.ENXIO
     emu.clock.advance(0.0025)
     assert bus.read_byte_data(A, 127) == 1
     bus.write_byte_data(A, 127, 2)
-    assert nack(lambda: bus.read_byte_data(A, 127)) == errno.ENXIO
+    assert failure(lambda: bus.read_byte_data(A, 127)) == errno.ENXIO
 
 
 @pytest.mark.rule("I2C-11")

@@ -32,6 +32,9 @@ PORT = Argument(Kind.PORT, "The cage.", required=True)
 DIRECTION = Argument(
     Kind.CHOICE, "Only reads, only writes, or any message.", default="any", choices=("read", "write", "any")
 )
+BYTE_DIRECTION = Argument(
+    Kind.CHOICE, "Bytes read, bytes written, or both.", default="read", choices=("read", "write", "any")
+)
 PLACE = Argument(
     Kind.PLACE,
     "Only reads that begin in this place, and writes of its bytes, at the byte in question. Without it every message.",
@@ -44,6 +47,12 @@ def _match(call: Call) -> Match:
     value = call.arguments.get("value")
     unchanged = bool(call.arguments.get("unchanged"))
     return Match(Direction(call["direction"]), call["place"], unchanged, None if value is None else int(value))
+
+
+def _mask(call: Call) -> int:
+    """The bits of the place, or all of a byte."""
+    place = call["place"]
+    return ALL_BITS if place is None else int(place.mask)
 
 
 def _armed(call: Call, fault: LineFault) -> Undo:
@@ -123,17 +132,13 @@ def short_read(call: Call) -> Undo:
             Kind.PLACE,
             "Where; with bits such as L:14.6 one of those, else one that chance chooses. Without it anywhere.",
         ),
-        "direction": Argument(
-            Kind.CHOICE, "Bytes read, bytes written, or both.", default="read", choices=("read", "write", "any")
-        ),
+        "direction": BYTE_DIRECTION,
     },
     counted=True,
 )
 def flip(call: Call) -> Undo:
     """One bit of a byte arrives inverted. Every byte of the place is an occasion."""
-    place = call["place"]
-    mask = ALL_BITS if place is None else place.mask
-    return _armed(call, Corrupt(_match(call), call.occasions, flipped(mask)))
+    return _armed(call, Corrupt(_match(call), call.occasions, flipped(_mask(call))))
 
 
 @action(
@@ -142,18 +147,14 @@ def flip(call: Call) -> Undo:
         "port": PORT,
         "place": Argument(Kind.PLACE, "Where. Without it anywhere."),
         "byte": Argument(BYTE, "What arrives; without it a wrong value that chance chooses."),
-        "direction": Argument(
-            Kind.CHOICE, "Bytes read, bytes written, or both.", default="read", choices=("read", "write", "any")
-        ),
+        "direction": BYTE_DIRECTION,
     },
     counted=True,
 )
 def corrupt(call: Call) -> Undo:
     """A byte arrives as another one. Every byte of the place is an occasion."""
-    place = call["place"]
-    mask = ALL_BITS if place is None else place.mask
     byte = None if call["byte"] is None else int(call["byte"])
-    return _armed(call, Corrupt(_match(call), call.occasions, replaced(byte, mask)))
+    return _armed(call, Corrupt(_match(call), call.occasions, replaced(byte, _mask(call))))
 
 
 @action(
