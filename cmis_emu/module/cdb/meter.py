@@ -2,7 +2,7 @@
 
 Owns which quantities there are, of what, and how a value becomes an X16 code. Samples lie on the grid of the
 monitors; between two changes of what is measured everything is a formula of time, so a module that nobody asks does
-nothing (see vdm_statistics.py). What is not at work reads 0.
+nothing (see vdm/statistics.py). What is not at work reads 0.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from cmis_emu.module.cdb.surroundings import Surroundings
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.reception import MediaReception
 from cmis_emu.module.sides import Side
-from cmis_emu.module.vdm_gauges import FrameGauge, LaneGauge
-from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.module.vdm_reception import BankInputs, BankWatch, HostReception, PathLanes, Reception
-from cmis_emu.module.vdm_statistics import Accumulator, Gauge, Grid, Reading
+from cmis_emu.module.vdm.gauges import FrameGauge, LaneGauge
+from cmis_emu.module.vdm.observables import Measure
+from cmis_emu.module.vdm.reception import BankInputs, BankWatch, HostReception, PathLanes, Reception
+from cmis_emu.module.vdm.statistics import Accumulator, Gauge, Grid, Reading
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.encoding import encode_f16
