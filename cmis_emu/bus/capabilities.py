@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from cmis_emu.bus.bits.limits import STRETCH_MAX_NS
 from cmis_emu.clock import NS_PER_MS, NS_PER_US
 from cmis_emu.errors import NotAvailableError
-
-STRETCH_MAX_NS = 500 * NS_PER_US
-"""How long a module may hold SCL low (QSFP-DD Hardware 6.3, recalled)."""
 
 
 class Nack(IntEnum):
@@ -195,10 +193,10 @@ FT232H_SLAVE = Capabilities(
     True,
     {
         "max_hz": "its engine samples by commands of unknown duration, and the rate has to be declared",
-        "holds_ns": "a byte waits for one USB round trip, a written one for three (estimated)",
+        "holds_ns": "every decision waits for a USB round trip of 0.25 to 1 ms (estimated)",
         "experimental": "the chip has no slave mode; streams of its master engine take its place",
     },
-    holds_ns=3 * NS_PER_MS,
+    holds_ns=NS_PER_MS,
     experimental=True,
 )
 """An FT232H that acts as a slave by command streams, holding SCL low wherever a decision is needed."""

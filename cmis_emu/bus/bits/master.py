@@ -23,6 +23,9 @@ from cmis_emu.clock import NS_PER_S
 
 RECOVERY_CLOCKS = 9
 
+BLIND_NS = 50
+"""From finding the bus idle to a START on it: another master may begin in that time, and they arbitrate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -118,10 +121,7 @@ class BitMaster:
     def write_byte(self, value: int) -> Steps[bool]:
         """Eight bits and the answer to them: was it acknowledged?"""
         for place in range(7, -1, -1):
-            bit = bool(value >> place & 1)
-            found = yield from self.bit(bit)
-            if bit and not found:
-                raise BusError(errno.EAGAIN)  # somebody else pulls SDA: the arbitration is lost
+            yield from self.bit(bool(value >> place & 1), mine=True)
         return not (yield from self.bit(True))
 
     def read_byte(self, *, more: bool) -> Steps[int]:
@@ -137,7 +137,8 @@ class BitMaster:
     def start(self) -> Steps[None]:
         """START, or a repeated one when this master has the bus. SCL is low afterwards."""
         pace = self.pace
-        if self.scl.low:
+        repeated = self.scl.low
+        if repeated:
             yield pace.data_ns
             self.sda.pull(False)
             yield max(0, pace.low_ns - pace.data_ns)
@@ -149,14 +150,19 @@ class BitMaster:
                 yield wait
             if not self._wires.idle:
                 raise BusError(errno.EBUSY)
-        if not self._wires.sda.level:
+            if self._shares:
+                yield BLIND_NS
+        if repeated and not self._wires.sda.level:
             raise BusError(errno.EAGAIN)
         self.sda.pull(True)
         yield pace.start_hold_ns
         self.scl.pull(True)
 
-    def bit(self, value: bool) -> Steps[bool]:
-        """One clock with SDA at `value`, high meaning let go; what SDA read at the end of it."""
+    def bit(self, value: bool, *, mine: bool = False) -> Steps[bool]:
+        """One clock with SDA at `value`, high meaning let go; what SDA read at the end of it.
+
+        mine: nobody else has a say. When somebody pulls SDA then, the arbitration is lost, and SCL is the other's.
+        """
         pace = self.pace
         yield pace.data_ns
         self.sda.pull(not value)
@@ -167,6 +173,8 @@ class BitMaster:
         else:
             yield pace.high_ns
         found = self._wires.sda.level
+        if mine and value and not found:
+            raise BusError(errno.EAGAIN)
         self.scl.pull(True)
         return found
 
@@ -179,8 +187,8 @@ class BitMaster:
         yield from self.clock_high()
         yield pace.stop_set_up_ns
         self.sda.pull(False)
-        self._freed()
         yield self._wires.rise_ns
+        self._freed()
         if not self._wires.sda.level and self.waits:
             yield from self.recover()
 
@@ -211,6 +219,7 @@ class BitMaster:
         yield from self.clock_high()
         yield pace.stop_set_up_ns
         self.sda.pull(False)
+        yield self._wires.rise_ns
         self._freed()
 
     def let_go(self) -> None:

@@ -74,10 +74,10 @@ class Recorder:
 
 
 def write_vcd(recording: Recording, out: TextIO, *, timescale_ns: int = 1, module: str = "i2c") -> None:
-    """Write a recording. Times count from where it began.
+    """Write a recording. Times count from one unit before it began, so that the first levels are seen, too.
 
-    timescale_ns: 1, 10, 100 or 1000; times are rounded down to it. A coarse one makes files that others read faster.
-    Raises InputError.
+    timescale_ns: 1, 10, 100 or 1000, the unit; times are rounded down to it. A coarse one makes files that others
+    read faster. The file ends a unit after the last change at the earliest. Raises InputError.
     """
     if timescale_ns not in TIMESCALES_NS:
         raise InputError(str(timescale_ns), f"one of {', '.join(map(str, TIMESCALES_NS))}", field="timescale_ns")
@@ -92,15 +92,13 @@ def write_vcd(recording: Recording, out: TextIO, *, timescale_ns: int = 1, modul
     out.write("$end\n")
     last = 0
     for when_ns, number, level in recording.changes:
-        when = (when_ns - recording.began_ns) // timescale_ns
+        when = 1 + (when_ns - recording.began_ns) // timescale_ns
         if when != last:
             out.write(f"#{when}\n")
             last = when
         out.write(f"{level:d}{codes[number]}\n")
-    if recording.ended_ns is not None:
-        ended = (recording.ended_ns - recording.began_ns) // timescale_ns
-        if ended > last:
-            out.write(f"#{ended}\n")
+    ended_ns = recording.began_ns if recording.ended_ns is None else recording.ended_ns
+    out.write(f"#{max(last, (ended_ns - recording.began_ns) // timescale_ns) + 1}\n")
 
 
 def _code(number: int) -> str:
