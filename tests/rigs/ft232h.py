@@ -47,7 +47,8 @@ class FakeFt232h(usb.core.Device):
         self._ctx = SimpleNamespace(handle=None, dispose=lambda device: None)
         self.mode = 0
 
-    bus, address, bcdDevice = 1, 1, VERSION_FT232H
+    bus, address = 1, 1
+    bcdDevice = VERSION_FT232H  # noqa: N815 - pyusb's name
 
     def set_configuration(self, configuration: object = None) -> None:
         """There is one."""
@@ -56,10 +57,10 @@ class FakeFt232h(usb.core.Device):
         endpoints = [SimpleNamespace(bEndpointAddress=each, wMaxPacketSize=PACKET) for each in (READ, WRITE)]
 
         class Interface(list[Any]):
-            bInterfaceNumber = 0
+            bInterfaceNumber = 0  # noqa: N815 - pyusb's name
 
         class Configuration(dict[Any, Any]):
-            bNumInterfaces = 1
+            bNumInterfaces = 1  # noqa: N815 - pyusb's name
 
         return Configuration({(0, 0): Interface(endpoints)})
 

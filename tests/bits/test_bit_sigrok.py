@@ -83,9 +83,7 @@ class ReadOnly(LoggedTarget):
         self.memory[:] = kept
 
 
-@settings(
-    derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     transfers=TRANSFERS,
     hz=st.sampled_from(RATES),
@@ -169,8 +167,7 @@ def test_messages_recorded_without_wires(tmp_path: Path) -> None:
             bus.read_byte(A)
     taken = " ".join(f"D{value:02x} A" for value in [145, 1, 2, 3, 4, 5, 6, 7, 8])
     assert symbols(decode(draw(record, 400_000), tmp_path)) == (
-        "S W50 A D7e A D00 A D10 A P S W50 A D80 A Sr R50 A D00 A D00 N P "
-        f"S W50 A {taken} Dff N P S R50 N P"
+        f"S W50 A D7e A D00 A D10 A P S W50 A D80 A Sr R50 A D00 A D00 N P S W50 A {taken} Dff N P S R50 N P"
     )
 
 

@@ -171,7 +171,6 @@ def test_waiting_for_a_pin(engine: Mpsse) -> None:
     assert not engine.busy
 
 
-
 @pytest.mark.parametrize(("commands", "half_periods"), [(b"\x8d", 16), (b"\x8c", 24)])
 def test_clocks_with_two_phases_and_three(engine: Mpsse, commands: bytes, half_periods: int) -> None:
     after(engine, OPEN_DRAIN + b"\x80\x02\x03" + b"\x8a\x86\x3b\x00" + commands)  # 60 MHz / 60: half a period is 1 us
