@@ -20,6 +20,7 @@ from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.bus.ways import ControlHandler, Served, Way, open_way
+from cmis_emu.cages import PortCage
 from cmis_emu.clock import Clock, Event, ManualClock, ScaledClock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.links import Fibre
@@ -131,9 +132,15 @@ class Emulator:
 
         Raises InputError for what is no KIND:ADDRESS, NotAvailableError for an address that cannot be had.
         """
-        way = open_way(text, Served(self.buses, self.lock, control))
+        way = open_way(text, Served(self.buses, self.lock, control, cages=self.cages()))
         self._servers.append(way)
         return way
+
+    def cages(self) -> dict[int, PortCage]:
+        """The port whose module answers on each bus, by number of the bus."""
+        by_target = {id(port.target): port for port in self.ports.values()}
+        found = ((number, by_target.get(id(bus.targets.get(ADDRESS)))) for number, bus in self.buses.items())
+        return {number: PortCage(port, self.clock) for number, port in found if port is not None}
 
     # -- fibres --------------------------------------------------------------------------------------
 

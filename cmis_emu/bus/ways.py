@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
+from cmis_emu.bus.pico.source import Cage
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
 
 WAYS = {
+    "pico": "cmis_emu.bus.pico.way",
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
 }
@@ -27,11 +29,15 @@ ControlHandler = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a way gives access to: buses by number, the lock to hold, and who answers control requests."""
+    """What a way gives access to: buses by number, the lock to hold, and who answers control requests.
+
+    cages: with the module at 50h of a bus, by the number of the bus, for ways that keep a copy of it.
+    """
 
     buses: Mapping[int, VirtualBus]
     lock: threading.RLock
     control: ControlHandler | None = None
+    cages: Mapping[int, Cage] = field(default_factory=dict)
 
 
 class Way(Protocol):

@@ -1,0 +1,39 @@
+"""The bus contract through a simulated Pico: bus, I2C block, firmware, frames, mirror, module."""
+
+from __future__ import annotations
+
+import pytest
+from contract import A, DP_DEINIT_PAGE, WRITE_MAX, BusContract, Host, read
+from rigs.board import Bench, Board, BoardBus, CBoard
+from smbus_host import SmbusHost
+
+from cmis_emu import Emulator
+from cmis_emu.bus.bits.bus import WireBus
+from cmis_emu.bus.contract import ByteTarget
+
+
+class PicoContract(BusContract):
+    """With one firmware."""
+
+    def board(self) -> Board:
+        raise NotImplementedError
+
+    def open(self, emu: Emulator, bus: int) -> Host:
+        if not isinstance(emu.buses[bus], BoardBus):
+            emu.buses[bus] = BoardBus(emu.buses[bus], Bench(emu, self.board(), bus))
+        return SmbusHost(emu.smbus(bus))
+
+    def test_a_data_byte_that_is_not_acknowledged(self, emu: Emulator, host: Host) -> None:
+        """This hardware acknowledges every byte; what the module does not take changes nothing."""
+        host.transfer((A, bytes([126, 0, DP_DEINIT_PAGE])))
+        values = bytes(range(0x10, 0x19))
+        host.transfer((A, bytes([145]) + values))  # a byte more than the module takes
+        module = emu.ports["a"].module
+        assert module.peek(DP_DEINIT_PAGE, 145, 9)[:WRITE_MAX] == values[:WRITE_MAX]
+        assert module.peek(DP_DEINIT_PAGE, 153, 1) != values[WRITE_MAX:]
+        assert read(host, 145, 8) == values[:WRITE_MAX]
+
+
+class TestFirmwareInC(PicoContract):
+    def board(self) -> Board:
+        return CBoard()
