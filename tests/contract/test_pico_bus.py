@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from contract import A, DP_DEINIT_PAGE, WRITE_MAX, BusContract, Host, read
+from contract import DP_DEINIT_PAGE, WRITE_MAX, A, BusContract, Host, read
 from rigs.board import Bench, Board, BoardBus, CBoard
 from smbus_host import SmbusHost
 
 from cmis_emu import Emulator
-from cmis_emu.bus.bits.bus import WireBus
-from cmis_emu.bus.contract import ByteTarget
 
 
 class PicoContract(BusContract):
