@@ -49,6 +49,16 @@ class PicoLink(RuleBasedStateMachine):
     def read_flag(self, place: tuple[int, int, int]) -> None:
         self.world.read(*place, 1)
 
+    @rule(place=PLACES, bit=st.integers(0, 7), gap=st.sampled_from([0, 1, 2, 30]), again=st.sampled_from([0, 1, 2]))
+    def race_for_a_flag(self, place: tuple[int, int, int], bit: int, gap: int, again: int) -> None:
+        self.world.latch(*place, bit)
+        self.world.run(gap)
+        self.world.read(*place, 1)
+        self.world.run(again)
+        self.world.latch(*place, bit)
+        self.world.run(again)
+        self.world.read(*place, 1)
+
     @rule(page=PAGES, index=st.integers(0, 100), count=st.integers(1, 26))
     def read(self, page: tuple[int, int], index: int, count: int) -> None:
         self.world.read(*page, index, count)
