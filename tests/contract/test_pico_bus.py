@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract import DP_DEINIT_PAGE, WRITE_MAX, A, BusContract, Host, read
+from rigs.arm_board import ArmBoard, needs_arm
 from rigs.board import Bench, Board, BoardBus, CBoard
 from smbus_host import SmbusHost
 
@@ -34,3 +35,9 @@ class PicoContract(BusContract):
 class TestFirmwareInC(PicoContract):
     def board(self) -> Board:
         return CBoard()
+
+
+@needs_arm
+class TestFirmwareAsArmCode(PicoContract):
+    def board(self) -> Board:
+        return ArmBoard()

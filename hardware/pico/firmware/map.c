@@ -38,23 +38,29 @@ FAST static uint8_t onward(uint8_t address) { return (uint8_t)((address & HALF) 
 
 /* -- touches ------------------------------------------------------------------------------------------------ */
 
-/* Numbers run on in 16 bits and are compared by their difference. A page is clean again once the host has seen its
- * newest report, long before numbers come round, so that a number that is old never looks new. */
+/* Numbers of reports run on in 16 bits and are compared by their difference. */
 
 FAST static void touch(struct page *page, unsigned index, uint16_t report) {
-    if (!page->touched) {
-        for (unsigned i = 0; i < HALF; i++)
-            page->touch[i] = (uint16_t)(report - 0x4000u);
-        page->touched = true;
-    }
+    page->marks[index >> 5] |= 1u << (index & 31u);
     page->touch[index] = report;
     page->newest = report;
+    page->touched = true;
+}
+
+/* Forget the marks that loads can no longer meet: those to come know of these reports. Marks are gone long before
+ * numbers come round, so that one that is old never looks new. */
+static void unmark(struct page *page, uint16_t seen) {
+    for (unsigned word = 0; word < HALF / 32; word++)
+        for (unsigned bit = 0; bit < 32 && page->marks[word] >> bit; bit++)
+            if ((page->marks[word] >> bit & 1u) && !after(page->touch[32 * word + bit], seen))
+                page->marks[word] &= ~(1u << bit);
+    page->touched = after(page->newest, seen);
 }
 
 void map_seen(struct map *map, uint16_t seen) {
     for (unsigned slot = 0; slot < SLOTS; slot++)
-        if (map->pages[slot].touched && !after(map->pages[slot].newest, seen))
-            map->pages[slot].touched = false;
+        if (map->pages[slot].touched)
+            unmark(&map->pages[slot], seen);
     if (map->map_touched && !after(map->map_touch, seen))
         map->map_touched = false;
     if (map->hold && !after(map->hold_report, seen))
@@ -65,9 +71,12 @@ void map_load(struct map *map, uint8_t slot, uint8_t offset, const uint8_t *data
     if (slot >= SLOTS || offset + length > HALF)
         return;
     struct page *page = &map->pages[slot];
-    for (unsigned i = 0; i < length; i++)
-        if (!page->touched || !after(page->touch[offset + i], seen))
-            page->data[offset + i] = data[i];
+    for (unsigned i = 0; i < length; i++) {
+        unsigned index = offset + i;
+        bool newer = (page->marks[index >> 5] >> (index & 31u) & 1u) && after(page->touch[index], seen);
+        if (!newer)
+            page->data[index] = data[i];
+    }
 }
 
 void map_select(struct map *map, uint8_t slot, uint16_t seen) {

@@ -35,12 +35,13 @@ struct page {
     uint8_t data[HALF];
     uint8_t write[HALF];      /* bits that a bus write stores */
     uint8_t clear[HALF];      /* bits that a bus read clears */
-    uint16_t touch[HALF];     /* number of the last report that changed the byte, while `touched` */
+    uint16_t touch[HALF];     /* number of the last report that changed the byte, where `marks` has its bit */
+    uint32_t marks[HALF / 32];
     uint8_t hold[HALF / 8];   /* bytes whose write waits for the host */
     uint8_t number, bank, flags, next; /* next: slot on which a run past the end goes on */
     uint16_t limit;           /* data bytes that a write beginning here may carry */
     uint16_t newest;          /* greatest of `touch` */
-    bool touched;
+    bool touched;             /* is there any mark? */
 };
 
 /* Where reports go. Each returns the number of the report. They never fail: `map_room` is asked before. */
