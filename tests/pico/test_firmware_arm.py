@@ -67,9 +67,7 @@ def test_clear_on_read(emu: Emulator, bus: BoardBus) -> None:
     assert module.peek(0x11, 147, 1) == b"\x00"
 
 
-def test_cycles_against_the_budget_of_1_mhz(
-    bus: BoardBus, board: ArmBoard, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cycles_against_the_budget_of_1_mhz(bus: BoardBus, board: ArmBoard, capsys: pytest.CaptureFixture[str]) -> None:
     bus.run([write(126, 0, 0), write(128)])
     rows: list[tuple[str, list[int], float]] = []
 

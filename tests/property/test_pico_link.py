@@ -73,6 +73,14 @@ class PicoLink(RuleBasedStateMachine):
             self.world.run(gap)
         self.world.read(0x11, bank, 100, 1)
 
+    @rule(late=st.booleans())
+    def interrupts_come_late(self, late: bool) -> None:
+        self.world.board.bus.late = late
+
+    @rule()
+    def others_talk(self) -> None:
+        self.world.board.bus.elsewhere()
+
     @rule(ms=st.sampled_from([10, 100, 250, 900]))
     def host_dies(self, ms: int) -> None:
         self.world.kill_host()
