@@ -73,5 +73,5 @@ def test_twins(profile: str, steps: list[list[Message] | float]) -> None:
                 assert results[0] == results[1], (step, steps)
         for page, number in plain.ports["1"].module.memory.pages:
             first = 0 if page == -1 else 128
-            one, two = (each.ports["1"].module.peek(page, first, 128, number) for each in (plain, copied))
-            assert one == two, (page, number)
+            held = [each.ports["1"].module.peek(page, first, 128, number) for each in (plain, copied)]
+            assert held[0] == held[1], (page, number)

@@ -371,4 +371,4 @@ class World:
         for key, bits in self.latches.items():
             for bit, when in bits.items():
                 seen = self.seen.get(key, {}).get(bit, [])
-                assert seen and seen[-1] > when[-1], f"{key} bit {bit} was lost"
+                assert max(seen, default=-1) > when[-1], f"{key} bit {bit} was lost"

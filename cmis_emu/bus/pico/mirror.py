@@ -332,7 +332,8 @@ class Mirror:
             self._synced = known
             seen, ms = known
             number = self.link.send(Kind.SYNC, wire.SYNC.pack(seen % wire.NUMBERS, ms))
-            self._flight.append((number, lambda board: board.seen(seen)))
+            if self.replica is not None:
+                self._flight.append((number, lambda board: board.seen(seen)))
 
 
 def _load(slot: int, offset: int, data: bytes, seen: int) -> Callable[[Replica], None]:

@@ -90,19 +90,21 @@ FAST uint16_t report_read(struct map *map, uint8_t slot, uint8_t offset, uint16_
     return number;
 }
 
-void rig_sides(struct rig *rig, uint8_t levels) {
-    if (rig->has_sides && levels == rig->sides)
-        return;
-    rig->sides = levels;
-    rig->has_sides = true;
-    if (!rig->open || !rig->pin_set)
-        return;
+static void report_sides(struct rig *rig) {
     uint16_t number = begin(rig, MSG_SIDE, 1);
-    put(rig, levels);
-    if (!(levels & SIDE_RESET_L)) {
+    put(rig, rig->sides);
+    if (!(rig->sides & SIDE_RESET_L)) {
         rig->resetting = true;
         rig->reset_report = number;
     }
+}
+
+void rig_sides(struct rig *rig, uint8_t levels) {
+    if (levels == rig->sides)
+        return;
+    rig->sides = levels;
+    if (rig->open && rig->pin_set)
+        report_sides(rig);
 }
 
 /* What the host has received need not be sent again. */
@@ -139,7 +141,8 @@ static void setup(struct rig *rig, const uint8_t *body, size_t length) {
     rig->lease_ms = get16(body + 3);
     rig->hold_ms = get16(body + 5);
     rig->map.read_limit = get16(body + 7);
-    rig->has_sides = false; /* tell them anew */
+    if (rig->pin_set)
+        report_sides(rig);
 }
 
 static void attributes(struct rig *rig, const uint8_t *body, size_t length) {

@@ -79,7 +79,6 @@ struct rig {
     bool enabled;
     uint8_t lamps;
     uint8_t sides;
-    bool has_sides;
     uint8_t pin_set; /* which side-band pins are connected: 0 none, 1 QSFP-DD, 2 OSFP */
     bool resetting;
     uint16_t reset_report;
