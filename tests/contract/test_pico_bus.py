@@ -5,6 +5,8 @@ from __future__ import annotations
 from contract import DP_DEINIT_PAGE, WRITE_MAX, A, BusContract, Host, read
 from rigs.arm_board import ArmBoard, needs_arm
 from rigs.board import Bench, Board, BoardBus, CBoard
+from rigs.mpy_board import MicroPythonBoard
+from rigs.wasm_board import WasmBoard
 from smbus_host import SmbusHost
 
 from cmis_emu import Emulator
@@ -41,3 +43,25 @@ class TestFirmwareInC(PicoContract):
 class TestFirmwareAsArmCode(PicoContract):
     def board(self) -> Board:
         return ArmBoard()
+
+
+class TestFirmwareInMicroPython(PicoContract):
+    """Under CPython."""
+
+    def board(self) -> Board:
+        return MicroPythonBoard()
+
+
+class TestFirmwareUnderMicroPython(PicoContract):
+    """Under MicroPython's own virtual machine."""
+
+    def setup_method(self) -> None:
+        self.boards: list[WasmBoard] = []
+
+    def teardown_method(self) -> None:
+        for each in self.boards:
+            each.close()
+
+    def board(self) -> Board:
+        self.boards.append(WasmBoard())
+        return self.boards[-1]

@@ -147,9 +147,9 @@ def test_a_device_that_somebody_has(device: PtyBoard) -> None:
 def test_a_device_that_is_none_of_ours() -> None:
     master, slave = pty.openpty()
     try:
-        with Emulator.load(DR4, ManualClock(), seed=1) as emu:
-            with pytest.raises(NotAvailableError, match="nobody who speaks the protocol"):
-                emu.open_way(f"pico:{os.ttyname(slave)}")
+        refused = pytest.raises(NotAvailableError, match="nobody who speaks the protocol")
+        with Emulator.load(DR4, ManualClock(), seed=1) as emu, refused:
+            emu.open_way(f"pico:{os.ttyname(slave)}")
     finally:
         os.close(master)
         os.close(slave)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from rigs.board import CBoard
+from rigs.board import Board, CBoard
+from rigs.mpy_board import MicroPythonBoard
 from rigs.pico_world import CLAMPED, FLAGS, LIVE, LOWER, STORED, TRIGGER, World
 
 BANKS = st.sampled_from([0, 1])
@@ -20,7 +21,7 @@ CHANCE = st.sampled_from([0, 0, 5, 20, 50])
 
 
 class PicoLink(RuleBasedStateMachine):
-    board = CBoard
+    board: type[Board] = CBoard
 
     @initialize(seed=st.integers(0, 1 << 30))
     def begin(self, seed: int) -> None:
@@ -93,7 +94,16 @@ class PicoLink(RuleBasedStateMachine):
             self.world.finish()
 
 
+class MicroPythonLink(PicoLink):
+    """The same with the other firmware."""
+
+    board = MicroPythonBoard
+
+
+SLOW = [HealthCheck.too_slow]
 TestPicoLink = PicoLink.TestCase
-TestPicoLink.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+TestPicoLink.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=SLOW)
+TestMicroPythonLink = MicroPythonLink.TestCase
+TestMicroPythonLink.settings = settings(
+    max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=SLOW
 )

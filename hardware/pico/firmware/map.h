@@ -22,7 +22,7 @@
 #define PAGE_SELECT 127u
 
 #ifdef CMIS_FAST_SECTION /* code that an interrupt runs: kept in RAM, away from the flash cache */
-#define FAST __attribute__((noinline, section(CMIS_FAST_SECTION)))
+#define FAST __attribute__((section(CMIS_FAST_SECTION)))
 #else
 #define FAST
 #endif

@@ -30,7 +30,9 @@ void rig_init(struct rig *rig, uint32_t nonce) {
 size_t rig_size(void) { return sizeof(struct rig); }
 
 /* What interrupts touch, too, is changed with interrupts held off, for some tens of microseconds at the most. */
-#if defined(__arm__)
+#if defined(__riscv)
+#error "the RISC-V cores of an RP2350 are not supported: build for its Arm cores"
+#elif defined(__arm__)
 static inline uint32_t quiet(void) {
     uint32_t mask;
     __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(mask) : : "memory");
