@@ -1,4 +1,4 @@
-"""The parts of the firmware that only run on a board: compiled, and its MicroPython loop started with pins of its own."""
+"""What of the firmware only runs on a board: compiled, and MicroPython's loop started with pins of its own."""
 
 from __future__ import annotations
 

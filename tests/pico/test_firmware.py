@@ -226,6 +226,18 @@ def test_numbers_come_round(world: World) -> None:
     world.finish()
 
 
+def test_time_comes_round(kind: type[Board]) -> None:
+    """MicroPython counts milliseconds in 30 bits, the other firmware in 32."""
+    world = World(kind())
+    world.now = (1 << 30) - 300 if kind is MicroPythonBoard else (1 << 32) - 300
+    world.trouble(20, 0, 0, 2)
+    for step in range(60):
+        world.run(20)
+        world.module.put(0, 0, 3, step)
+        world.read(0, 0, 0, 8)
+    world.finish()
+
+
 def test_reports_that_find_no_room_are_not_made(world: World) -> None:
     """Nobody takes them: the board stops answering before it would have to forget one."""
     world.kill_host()

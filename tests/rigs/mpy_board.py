@@ -123,7 +123,7 @@ class MicroPythonBoard:
         return bytes(self.rig.transmit())
 
     def tick(self, ms: int) -> None:
-        self.rig.tick(ms)
+        self.rig.tick(ms & 0x3FFFFFFF)  # as ticks_ms counts
         self.slave.poll()
 
     def sides(self, levels: int) -> None:

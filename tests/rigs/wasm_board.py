@@ -14,6 +14,7 @@ from rigs.designware import DesignWare
 from rigs.mpy_board import MAIN, target_class
 
 PACKAGE = "@micropython/micropython-webassembly-pyscript"
+VERSION = "1.27.0"
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("CMIS_EMU_NPM_CACHE") or Path.home() / ".cache" / "cmis-emu" / "micropython")
 
@@ -27,7 +28,16 @@ def micropython() -> Path:
     if not module.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE.parent) as name:
-            command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", name, PACKAGE]
+            command = [
+                "npm",
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                name,
+                f"{PACKAGE}@{VERSION}",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
             if done.returncode or not (Path(name) / "node_modules").exists():
                 pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr.strip()[-200:]}")
@@ -88,7 +98,7 @@ class WasmBoard:
         return bytes.fromhex(self.ask("transmit"))
 
     def tick(self, ms: int) -> None:
-        self.ask(f"tick {ms}")
+        self.ask(f"tick {ms & 0x3FFFFFFF}")
 
     def sides(self, levels: int) -> None:
         self.ask(f"sides {levels}")

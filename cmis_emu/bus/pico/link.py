@@ -223,6 +223,10 @@ class Link:
 
     def _beat(self, frame: Frame) -> None:
         ms, reports, flags = wire.BEAT.unpack(frame.body)
+        if ms < self._ms:  # its time has come round, or a beat was overtaken
+            self._again_ms = ms
+            for each in self._sent:
+                each.ms = ms
         self._ms = ms
         beat = Beat(
             ms,

@@ -27,10 +27,10 @@ except ImportError:  # CPython, for tests
         return machine.ticks_ms()
 
     def ticks_diff(a, b):
-        return a - b
+        return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
 
     def ticks_add(a, b):
-        return a + b
+        return (a + b) & 0x3FFFFFFF
 
     micropython = None
 
