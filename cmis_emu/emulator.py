@@ -115,10 +115,18 @@ class Emulator:
 
     def smbus_of(self, port: str) -> VirtualSMBus:
         """The bus of a port, as `smbus`. Raises InputError for a port that is not there."""
-        if port not in self.ports:
-            raise InputError(repr(port), f"one of {', '.join(self.ports)}", field="port")
-        target = self.ports[port].target
-        return self.smbus(next(number for number, bus in self.buses.items() if target in bus.targets.values()))
+        return VirtualSMBus(self.bus_of(port), self.lock)
+
+    def bus_of(self, port: str) -> VirtualBus:
+        """The bus on which a port answers. Raises InputError for a port that is not there."""
+        target = self.port(port).target
+        return next(bus for bus in self.buses.values() if target in bus.targets.values())
+
+    def port(self, name: str) -> Port:
+        """A port by name. Raises InputError for one that is not there."""
+        if name not in self.ports:
+            raise InputError(repr(name), f"one of {', '.join(self.ports)}", field="port")
+        return self.ports[name]
 
     def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
         """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
