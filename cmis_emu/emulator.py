@@ -30,7 +30,8 @@ from cmis_emu.scenarios.model import Scenario
 from cmis_emu.scenarios.reader import read_scenario
 from cmis_emu.scenarios.result import ScenarioResult
 from cmis_emu.scenarios.run import Run
-from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
+from cmis_emu.slots import PortSlots
+from cmis_emu.testbed import ADDRESS, FibrePlan, PortPlan, Testbed, read_testbed
 
 MAX_SETTLE_S = 120.0
 
@@ -51,7 +52,6 @@ class Emulator:
     """
 
     def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None, nvm: Path | None = None) -> None:
-        files = None if nvm is None else NvmFolder(nvm)
         self.testbed = testbed
         self.clock = clock
         self.lock = threading.RLock()
@@ -63,20 +63,9 @@ class Emulator:
         self.fibres: dict[str, Fibre] = {}
         self._servers: list[Way] = []
         self._closed = False
-        for index, plan in enumerate(testbed.ports):
-            target = Target(clock=clock)
-            self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
-            self.ports[plan.name] = Port(
-                plan.name,
-                target,
-                clock,
-                self.lock,
-                seed=self.seed * 1_000_003 + index,
-                environment=self.environment,
-                levels=dict(plan.pins),
-                rewire=self._rewire,
-                nvm=files,
-            )
+        self._nvm = None if nvm is None else NvmFolder(nvm)
+        for plan in testbed.ports:
+            self._build(plan)
         for fibre in testbed.fibres:
             self.fibres[fibre.name] = Fibre(fibre, clock, self.lock)
         for plan in testbed.ports:
@@ -86,6 +75,39 @@ class Emulator:
                     self.ports[plan.name].module.set(name, value)
         if isinstance(clock, ScaledClock):
             clock.start(self.lock)
+
+    def _build(self, plan: PortPlan) -> Port:
+        target = Target(clock=self.clock)
+        self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
+        self.ports[plan.name] = Port(
+            plan.name,
+            target,
+            self.clock,
+            self.lock,
+            seed=self.seed * 1_000_003 + len(self.ports),
+            environment=self.environment,
+            levels=dict(plan.pins),
+            rewire=self._rewire,
+            nvm=self._nvm,
+        )
+        return self.ports[plan.name]
+
+    def add_port(self, name: str) -> Port:
+        """A new, empty cage on a bus of its own, which a nominal fibre joins to itself. Raises InputError.
+
+        The bus has the number that the name says, where that is one and free, else the next one. Adapters that
+        others already have of this emulator stay as many as they are.
+        """
+        with self.lock:
+            if name in self.ports:
+                raise InputError(repr(name), "a name that no port has", field="port")
+            number = int(name) if name.isascii() and name.isdecimal() else -1
+            if number < 0 or number in self.buses:
+                number = max(self.buses, default=0) + 1
+            port = self._build(PortPlan(name, "", number, {}, {}))
+            plan = FibrePlan(f"loop of {name}", name, (name,))
+            self.fibres[plan.name] = Fibre(plan, self.clock, self.lock)
+            return port
 
     @classmethod
     def load(
@@ -139,7 +161,9 @@ class Emulator:
 
         Raises InputError for what is no KIND:ADDRESS, NotAvailableError for an address that cannot be had.
         """
-        way = open_way(text, Served(self.buses, self.lock, control))
+        with self.lock:
+            slots = PortSlots(self.ports, self.clock, self.bus_of, self.add_port)
+        way = open_way(text, Served(self.buses, self.lock, control, slots))
         self._servers.append(way)
         return way
 
@@ -223,9 +247,13 @@ class Emulator:
             state = copy.deepcopy(snapshot.state, self._fixed(snapshot.state))
             self.clock.restore(state["time"], state["heap"])
             for name, fibre in self.fibres.items():
-                fibre.restore_state(state["fibres"][name])
+                if name in state["fibres"]:
+                    fibre.restore_state(state["fibres"][name])
             for name, port in self.ports.items():
-                port.restore(state["ports"][name])
+                if name in state["ports"]:
+                    port.restore(state["ports"][name])
+                else:  # a cage that was added since
+                    port.remove()
 
     def _state(self) -> dict[str, Any]:
         heap: list[tuple[int, int, Event]] = self.clock.pending()

@@ -187,23 +187,34 @@ class Optoe:
 
     def _read(self, address: int, count: int) -> bytes:
         messages = [Message(MODULE_ADDRESS, 0, bytes([address])), Message(MODULE_ADDRESS, I2C_M_RD, length=count)]
-        return self._try(messages, give_up=errno.ENXIO)[0]
+        return self._persist(messages, errno.ENXIO)[0]
 
     def _write(self, address: int, data: bytes) -> None:
-        self._try([Message(MODULE_ADDRESS, 0, bytes([address]) + data)])
+        self._persist([Message(MODULE_ADDRESS, 0, bytes([address]) + data)])
 
-    def _try(self, messages: Sequence[Message], give_up: int | None = None) -> list[bytes]:
-        """A transfer, again and again until it works or the time is up. An error `give_up` ends it at once."""
-        waits = max(1, self.write_timeout_ms)  # of a millisecond; also where simulated time stands still
-        end_ns = self._clock.now_ns + self.write_timeout_ms * NS_PER_MS
-        while True:
-            began_ns = self._clock.now_ns
-            try:
-                return self._bus().transfer(messages)
-            except BusError as error:
-                if error.errno == give_up:
-                    raise OSError(error.errno, "the module did not answer") from None
-            self._clock.wait(_RETRY_NS)
-            waits -= 1
-            if began_ns >= end_ns or waits < 0:
-                raise OSError(errno.ETIMEDOUT, "the module refused for as long as the driver tries")
+    def _persist(self, messages: Sequence[Message], give_up: int | None = None) -> list[bytes]:
+        try:
+            return persist(self._bus(), self._clock, messages, self.write_timeout_ms, give_up)
+        except BusError as error:
+            number = error.errno if error.errno == give_up else errno.ETIMEDOUT
+            raise OSError(number, f"the module refused an access ({error})") from None
+
+
+def persist(
+    bus: Bus, clock: Clock, messages: Sequence[Message], timeout_ms: int, give_up: int | None = None
+) -> list[bytes]:
+    """A transfer, once a millisecond until it works or the time is up. An error of number `give_up` ends it at once.
+
+    Raises the BusError of the last try.
+    """
+    tries = timeout_ms + 1  # also where simulated time stands still
+    end_ns = clock.now_ns + timeout_ms * NS_PER_MS
+    while True:
+        tries -= 1
+        last = clock.now_ns >= end_ns or not tries
+        try:
+            return bus.transfer(messages)
+        except BusError as error:
+            if last or error.errno == give_up:
+                raise
+        clock.wait(_RETRY_NS)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
+from cmis_emu.bus.slots import Slots
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
 
 WAYS = {
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
+    "grpc": "cmis_emu.bus.sfp_service.server",
 }
 """Kind to module."""
 
@@ -27,11 +29,12 @@ ControlHandler = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a way gives access to: buses by number, the lock to hold, and who answers control requests."""
+    """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages."""
 
     buses: Mapping[int, VirtualBus]
     lock: threading.RLock
     control: ControlHandler | None = None
+    slots: Slots | None = None
 
 
 class Way(Protocol):
