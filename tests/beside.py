@@ -16,3 +16,9 @@ DUMPS = FOLDER / "data" / "dumps"
 FBOSS_DR4 = DUMPS / "400g-dr4-qsfpdd-fboss.hex"
 
 needs_images = pytest.mark.skipif(not DUMPS.is_dir(), reason="no images of real modules beside the checkout")
+
+SONIC = Path(os.environ.get("CMIS_EMU_SONIC") or FOLDER / "sonic-platform-common")
+"""A checkout of SONiC's platform base classes and module library, which no registry has."""
+needs_sonic = pytest.mark.skipif(
+    not (SONIC / "sonic_platform_base").is_dir(), reason=f"no checkout of sonic-platform-common at {SONIC}"
+)
