@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from cmis_emu.bus.endpoint import exposure, read_endpoint
 from cmis_emu.bus.sfp_service.service import Place, ServiceError, SfpService
 from cmis_emu.bus.slots import SlotInfo
+from cmis_emu.bus.target import HALF
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
@@ -36,6 +37,8 @@ EVENTS_MAX = 10_000
 """Events that wait for one monitor; one that falls behind by more is dropped."""
 
 _CLOSE_S = 5
+_INDEX_END = 2**31
+_WRITE_MAX = 2 * HALF
 _STATE = "DPStateHostLaneEnum."
 """What clients of this service know the states of data paths by: this, and the CMIS name in capitals."""
 
@@ -234,9 +237,6 @@ class GrpcServer:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the client is {EVENTS_MAX} events behind")
 
 
-_WRITE_MAX = 256
-
-
 def _info(index: int, info: SlotInfo) -> Any:
     found = MESSAGES["GetInfoResponse"](index=index, present=info.present)
     if info.present:
@@ -255,24 +255,20 @@ def _info(index: int, info: SlotInfo) -> Any:
 def serve(address: str, served: Served) -> GrpcServer:
     """The way `grpc:[HOST:]PORT[?first=N&writes=any&profile=NAME]`."""
     place, question, text = address.partition("?")
-    return GrpcServer(*read_endpoint("grpc", place, PORT), served, _options(text, given=bool(question)))
+    return GrpcServer(*read_endpoint("grpc", place, PORT), served, _options(text) if question else Options())
 
 
-def _options(text: str, *, given: bool) -> Options:
+def _options(text: str) -> Options:
     expected = "options first=NUMBER, writes=any (or rules), profile=NAME, each once, joined by &"
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=given)
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
     except ValueError:
         raise InputError(repr(text), expected, field="--serve grpc") from None
     found = dict(pairs)
     first, writes = found.pop("first", None), found.pop("writes", "rules")
     profile = found.pop("profile", None)
     number = first is None or (first.isascii() and first.isdecimal() and int(first) < _INDEX_END)
-    if found or len({key for key, _ in pairs}) != len(pairs) or writes not in ("any", "rules") or not number:
-        raise InputError(repr(text), expected, field="--serve grpc")
-    if profile == "":
+    once = len({key for key, _ in pairs}) == len(pairs) > 0
+    if found or not once or writes not in ("any", "rules") or not number or profile == "":
         raise InputError(repr(text), expected, field="--serve grpc")
     return Options(None if first is None else int(first), writes == "any", profile)
-
-
-_INDEX_END = 2**31

@@ -117,9 +117,10 @@ class SfpService:
                 self._slots.factory(name, place.bank, page, at, count) for page, at, count in _halves(place, length)
             )
         _check(place)
+        if place.offset + length > HALF:
+            self._map(name, place, place.page)
         found = b""
-        for page, at, count in _halves(place, length):
-            self._map(name, place, page)
+        for _, at, count in _halves(place, length):
             found += self._transfer(
                 name,
                 Message(MODULE_ADDRESS, 0, bytes([at])),
