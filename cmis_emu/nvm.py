@@ -18,7 +18,7 @@ from typing import Any
 
 from cmis_emu.errors import InputError, NotAvailableError
 from cmis_emu.layouts.firmware_image import Version
-from cmis_emu.module.firmware_bank import Bank, FirmwareImage, KeptFirmware
+from cmis_emu.module.firmware.bank import Bank, FirmwareImage, KeptFirmware
 from cmis_emu.module.nonvolatile import Kept
 
 VERSION = 1

@@ -19,9 +19,9 @@ from cmis_emu.bus.target import Target
 from cmis_emu.clock import Clock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.module.equaliser import HostSignal
-from cmis_emu.module.library import load_profile
 from cmis_emu.module.module import Module
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.library import load_profile
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.signals import HostLane, HostOutput
 from cmis_emu.nvm import NvmFolder
 from cmis_emu.physics.light import TRAFFIC

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.errors import InputError, UnknownFieldError
-from cmis_emu.module.library import load_profile, profile_names, profile_path
+from cmis_emu.module.profile.library import load_profile, profile_names, profile_path
 from cmis_emu.physics.cabling import Cable
 from cmis_emu.physics.glass import GLASS, JOINTS, Bend
 from cmis_emu.registers.encoding import encode

@@ -16,9 +16,9 @@ import yaml
 
 from cmis_emu import ManualClock
 from cmis_emu.clock import NS_PER_S
-from cmis_emu.module.diagnostics import Diagnostics
+from cmis_emu.module.diagnostics.controller import Diagnostics
 from cmis_emu.module.flags import Flags
-from cmis_emu.module.library import load_profile
+from cmis_emu.module.profile.library import load_profile
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import TRAFFIC, Stream
 from cmis_emu.registers.memory import Memory

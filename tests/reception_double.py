@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cmis_emu.module.lanes import LaneBank
-from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.module.vdm_reception import PathLanes
+from cmis_emu.module.vdm.observables import Measure
+from cmis_emu.module.vdm.reception import PathLanes
 from cmis_emu.physics.noise import MAX_SIGMA, gauss
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant

@@ -27,7 +27,7 @@ from cmis_emu.errors import InputError, NotAvailableError
 from cmis_emu.judge.check import Level
 from cmis_emu.judge.host import MODULE_ADDRESS, BusHost, Host, Messages
 from cmis_emu.judge.run import judge
-from cmis_emu.module.library import profile_names
+from cmis_emu.module.profile.library import profile_names
 from cmis_emu.registers.dump import read_dump
 from cmis_emu.registers.loader import load_maps
 

@@ -21,7 +21,7 @@ from cmis_emu.layouts.firmware_image import (
     sample,
     verify,
 )
-from cmis_emu.module.library import load_profile
+from cmis_emu.module.profile.library import load_profile
 
 LARGEST_BYTES = 64 << 20
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "kB": 1000, "MB": 1_000_000}

@@ -21,7 +21,7 @@ from cmis_emu.cli.firmware import firmware
 from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 
 EXIT_FAILED, EXIT_INPUT, EXIT_NOT_AVAILABLE = 1, 2, 3
 

@@ -11,8 +11,8 @@ from functools import partial
 
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import lanes_of, mask_of
-from cmis_emu.module.apply_faults import Report
-from cmis_emu.module.seam import Rule
+from cmis_emu.module.faults.applying import Report
+from cmis_emu.module.faults.seam import Rule
 from cmis_emu.module.states import ConfigStatus
 from cmis_emu.registers.memory import Cell
 

@@ -16,11 +16,11 @@ from typing import Protocol
 
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import Application, lanes_of, mask_of
-from cmis_emu.module.apply_faults import Apply, ApplyFaults, Harm, Report, SideEffect
 from cmis_emu.module.config_status import StatusBoard
 from cmis_emu.module.dpsm import DataPath
-from cmis_emu.module.profile import Profile
-from cmis_emu.module.seam import Rule, lanes_in
+from cmis_emu.module.faults.applying import Apply, ApplyFaults, Harm, Report, SideEffect
+from cmis_emu.module.faults.seam import Rule, lanes_in
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.states import STEADY, ConfigStatus, DpState
 from cmis_emu.registers.memory import Cell, Memory, Write
 

@@ -13,7 +13,7 @@ from transitions import Machine
 
 from cmis_emu.clock import Clock, Event
 from cmis_emu.layouts.application import Application, mask_of
-from cmis_emu.module.machine_faults import MachineFaults, Stay, Staying
+from cmis_emu.module.faults.machines import MachineFaults, Stay, Staying
 from cmis_emu.module.states import DPSM_TRANSITIONS, STEADY, DpState, destination
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 from cmis_emu.clock import NS_PER_MS, Clock, Event
 from cmis_emu.module.control_sets import LANES, RECALL, ControlSet
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.physics.light import TRAFFIC
 from cmis_emu.registers.memory import Cell, Memory, Write
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import partial
 
 from cmis_emu.clock import Clock, Event
-from cmis_emu.module.flag_faults import BadFlag, Fails, FlagFaults
-from cmis_emu.module.seam import Rule
+from cmis_emu.module.faults.flags import BadFlag, Fails, FlagFaults
+from cmis_emu.module.faults.seam import Rule
 from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.memory import Cell, Memory, Page, Write
 from cmis_emu.registers.regmap import FlagBlock

@@ -11,19 +11,19 @@ from typing import Protocol
 
 from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import mask_of
-from cmis_emu.module.apply_faults import ApplyFaults
 from cmis_emu.module.control_sets import LANES, ControlSets
-from cmis_emu.module.diagnostics import Diagnostics
+from cmis_emu.module.diagnostics.controller import Diagnostics
+from cmis_emu.module.diagnostics.lane_bench import LaneBench
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import InputEqualiser
-from cmis_emu.module.faults import ModuleFaults
+from cmis_emu.module.faults.applying import ApplyFaults
+from cmis_emu.module.faults.link import LinkFaults
+from cmis_emu.module.faults.machines import PATH_FLAG, PENDING, Linger, MachineFaults, Skip
+from cmis_emu.module.faults.seam import Rule
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.module.flags import Flags
-from cmis_emu.module.lane_bench import LaneBench
-from cmis_emu.module.link_faults import LinkFaults
-from cmis_emu.module.machine_faults import PATH_FLAG, PENDING, Linger, MachineFaults, Skip
 from cmis_emu.module.network_path import NetworkPaths
-from cmis_emu.module.profile import Profile
-from cmis_emu.module.seam import Rule
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.signals import LaneSignals, is_powered
 from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState, transient_name
 from cmis_emu.module.timing import DataPathLatency

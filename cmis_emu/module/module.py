@@ -16,22 +16,22 @@ from cmis_emu.clock import NS_PER_MS, NS_PER_US, Clock, Event
 from cmis_emu.module.cdb.controller import Cdb
 from cmis_emu.module.cdb.plan import CdbPlan
 from cmis_emu.module.cdb.surroundings import Surroundings
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.firmware import Firmware
+from cmis_emu.module.faults.machines import MODULE_FLAG, Linger, MachineFaults, Skip
+from cmis_emu.module.faults.seam import Rule
+from cmis_emu.module.faults.seams import ModuleFaults
+from cmis_emu.module.faults.static_bytes import Misprint
+from cmis_emu.module.firmware.controller import Firmware
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
-from cmis_emu.module.machine_faults import MODULE_FLAG, Linger, MachineFaults, Skip
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.msm import ModuleStateMachine
 from cmis_emu.module.nonvolatile import NOT_OFFERED, USER_DATA, Kept, NonVolatile
 from cmis_emu.module.poke import overwrite
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
-from cmis_emu.module.seam import Rule
 from cmis_emu.module.states import MsmState
-from cmis_emu.module.static_faults import Misprint
-from cmis_emu.module.vdm import Vdm
-from cmis_emu.module.vdm_plan import VdmPlan
+from cmis_emu.module.vdm.controller import Vdm
+from cmis_emu.module.vdm.plan import VdmPlan
 from cmis_emu.physics.parameters import Environment, PowerMode
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.field import Access, OnRead

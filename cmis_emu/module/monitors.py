@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, Clock, Event
+from cmis_emu.module.faults.monitors import Misread, Misreadings, MonitorFaults
+from cmis_emu.module.faults.seam import Rule
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
-from cmis_emu.module.monitor_faults import Misread, Misreadings, MonitorFaults
-from cmis_emu.module.profile import Profile
-from cmis_emu.module.seam import Rule
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.states import OPERATING, MsmState
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transitions import Machine
 
 from cmis_emu.clock import Clock, Event
-from cmis_emu.module.machine_faults import MachineFaults, Stay, Staying
+from cmis_emu.module.faults.machines import MachineFaults, Stay, Staying
 from cmis_emu.module.states import MSM_TRANSITIONS, MsmState, destination
 
 

@@ -16,9 +16,9 @@ from cmis_emu.clock import Clock
 from cmis_emu.layouts.application import lanes_of, mask_of
 from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.dpsm import DataPath
+from cmis_emu.module.faults.machines import MachineFaults
 from cmis_emu.module.flags import Flags
-from cmis_emu.module.machine_faults import MachineFaults
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.states import STEADY, ConfigStatus, DpState, transient_name
 from cmis_emu.registers.memory import Cell, Memory, Write
 

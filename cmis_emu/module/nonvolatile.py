@@ -1,7 +1,7 @@
 """What a module keeps without power, and who may change it: user memory, passwords, firmware (RST-07, PW-01 to PW-03).
 
 Owns page 03h, both password areas and PasswordCmdResult. What is kept is one value, `Kept`; where it is stored is
-not known here: the port is told of every change. What firmware means is known to `firmware_store.py`.
+not known here: the port is told of every change. What firmware means is known to `firmware/store.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
 from cmis_emu.errors import InputError
-from cmis_emu.module.firmware_bank import KeptFirmware
+from cmis_emu.module.firmware.bank import KeptFirmware
 from cmis_emu.registers.memory import Memory, Write
 from cmis_emu.registers.regmap import page_number
 

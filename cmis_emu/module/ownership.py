@@ -11,19 +11,19 @@ from typing import Protocol
 
 from cmis_emu.module.cdb.controller import Cdb
 from cmis_emu.module.control_sets import ControlSets
-from cmis_emu.module.diagnostic_results import DiagnosticResults
-from cmis_emu.module.diagnostics import Diagnostics
+from cmis_emu.module.diagnostics.controller import Diagnostics
+from cmis_emu.module.diagnostics.loopbacks import LoopbackControls
+from cmis_emu.module.diagnostics.results import DiagnosticResults
 from cmis_emu.module.equaliser import InputEqualiser
-from cmis_emu.module.firmware import Firmware
+from cmis_emu.module.firmware.controller import Firmware
 from cmis_emu.module.lanes import LaneBank
-from cmis_emu.module.loopbacks import LoopbackControls
 from cmis_emu.module.module import Module
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.nonvolatile import NonVolatile
 from cmis_emu.module.signals import LaneSignals
 from cmis_emu.module.timing import DataPathLatency
-from cmis_emu.module.vdm import Vdm
+from cmis_emu.module.vdm.controller import Vdm
 from cmis_emu.registers.loader import load_maps
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cmis_emu.module.lanes import LaneBank
-from cmis_emu.module.vdm_observables import Measure
-from cmis_emu.module.vdm_reception import PathLanes, bursts_of, frame_errors, frame_measure, frames_per_s
+from cmis_emu.module.vdm.observables import Measure
+from cmis_emu.module.vdm.reception import PathLanes, bursts_of, frame_errors, frame_measure, frames_per_s
 from cmis_emu.physics.fec import Bursts, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.plant import ModulePlant

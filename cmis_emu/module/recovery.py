@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from cmis_emu.clock import NEVER, NS_PER_MS, NS_PER_S, NS_PER_US, Clock, Event
-from cmis_emu.module.link_faults import LinkFaults, Penalty
-from cmis_emu.module.seam import Rule
+from cmis_emu.module.faults.link import LinkFaults, Penalty
+from cmis_emu.module.faults.seam import Rule
 from cmis_emu.physics.acquisition import AcquisitionParameters, esnr_at, time_to_reach
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant

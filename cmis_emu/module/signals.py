@@ -16,13 +16,13 @@ from cmis_emu.layouts.application import mask_of
 from cmis_emu.module.control_sets import LANES
 from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.equaliser import HostSignal, InputEqualiser
+from cmis_emu.module.faults.link import EarlySignal, LinkFaults, NeedsToggle
+from cmis_emu.module.faults.seam import Rule
 from cmis_emu.module.flags import Flags
-from cmis_emu.module.link_faults import EarlySignal, LinkFaults, NeedsToggle
 from cmis_emu.module.network_path import NetworkPaths
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.recovery import Recovery
 from cmis_emu.module.routing import Routes
-from cmis_emu.module.seam import Rule
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.module.states import OPERATING, DpState
 from cmis_emu.physics.light import NOISE, TRAFFIC

@@ -11,8 +11,8 @@ from typing import Any
 
 from cmis_emu.clock import seconds
 from cmis_emu.errors import InputError, UnknownFieldError
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.seam import LANES_OF_A_BANK, Rule, Seam
+from cmis_emu.module.faults.seam import LANES_OF_A_BANK, Rule, Seam
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.port import Port
 from cmis_emu.registers.field import LOWER, PAGE_BYTES, Field

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from cmis_emu.errors import InputError
-from cmis_emu.module.vdm_observables import MODULE_RESOURCE, Observable, observables
+from cmis_emu.module.vdm.observables import MODULE_RESOURCE, Observable, observables
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.scenarios.action import Argument, Kind
 from cmis_emu.scenarios.host import Host, HostFailure, Telling, program

@@ -11,7 +11,7 @@ import pytest
 from broken_file import assert_refused
 
 from cmis_emu import Emulator, InputError, ManualClock
-from cmis_emu.module.library import load_profile, profile_path
+from cmis_emu.module.profile.library import load_profile, profile_path
 
 CORPUS = sorted((Path(__file__).parent / "profiles").glob("*.yaml"))
 

@@ -22,7 +22,7 @@ from cmis_emu.judge.host import BusHost
 from cmis_emu.judge.report import Report
 from cmis_emu.judge.run import judge, run_one
 from cmis_emu.judge.session import Session
-from cmis_emu.module.library import profile_names
+from cmis_emu.module.profile.library import profile_names
 from cmis_emu.registers.loader import load_maps
 
 

@@ -8,8 +8,8 @@ import pytest
 from cmis_host import ADDRESS, Host
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.module.library import load_profile, profile_names
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.library import load_profile, profile_names
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.physics.noise import mix
 
 LANES = range(1, 9)

@@ -48,7 +48,7 @@ def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Emulator, Snapshot]]:
     patch = pytest.MonkeyPatch()
-    patch.setattr("cmis_emu.module.vdm.MediaReception", request.param)
+    patch.setattr("cmis_emu.module.vdm.controller.MediaReception", request.param)
     path = tmp_path_factory.mktemp("vdm") / "vdm.yaml"
     profile = {"profile": "vdm", "base": "qsfpdd-400g-dr4", "vdm": {"groups": GROUPS}}
     path.write_text(yaml.safe_dump(profile, sort_keys=False))

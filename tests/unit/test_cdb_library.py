@@ -10,7 +10,7 @@ from cdb_host import BUSY, EPL, MESSAGE, SUCCESS, CdbHost, complement
 from cmis_host import ADDRESS, Host
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 
 PRODUCTS = [name for name in profile_names() if load_profile(name).cdb is not None]
 PAGES = (0, 1, 2, 3, 4, 8, 12, 16)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cmis_emu.clock import NS_PER_MS
-from cmis_emu.module.bench import pattern_stream
+from cmis_emu.module.diagnostics.bench import pattern_stream
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.physics.light import NOISE, TRAFFIC, Stream
 from cmis_emu.registers.loader import load_maps

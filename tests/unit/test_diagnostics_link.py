@@ -12,7 +12,7 @@ import pytest
 from cmis_host import ACTIVATED, DEACTIVATED, DP_DEINIT, INITIALIZED, OUTPUT_DISABLE_TX, Host
 
 from cmis_emu import Emulator, InputError, ManualClock
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 from cmis_emu.physics.light import NOISE, TRAFFIC
 from cmis_emu.port import pattern_code
 from cmis_emu.registers.encoding import decode_f16

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmis_emu.clock import NS_PER_MS, NS_PER_S
-from cmis_emu.module.error_integral import PER_DOUBLING, STEP_NS, ErrorIntegral, node_ns
+from cmis_emu.module.diagnostics.error_integral import PER_DOUBLING, STEP_NS, ErrorIntegral, node_ns
 
 
 class Ratio:

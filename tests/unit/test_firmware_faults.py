@@ -11,8 +11,8 @@ from cdb_host import FAILED, STATE, SUCCESS
 from cmis_host import Host
 from firmware_bench import A_INVALID, A_RUNS, B_INVALID, B_ON_TRIAL, B_RUNS, HEADER, Steps, image, load, module
 
-from cmis_emu.module.firmware_bank import Bank
-from cmis_emu.module.firmware_faults import FirmwareFault, Kind, Phase
+from cmis_emu.module.firmware.bank import Bank
+from cmis_emu.module.firmware.faults import FirmwareFault, Kind, Phase
 
 NEW = image()
 

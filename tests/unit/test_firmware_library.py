@@ -10,7 +10,7 @@ from cdb_host import PARAMETER, STATE, SUCCESS, UNKNOWN
 from firmware_bench import HEADER, Steps, image, load
 from firmware_hosts import Fboss, Features, Linux
 
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 
 PRODUCTS = [name for name in profile_names() if load_profile(name).firmware is not None]
 ANY = image(hardware="", size=16384)

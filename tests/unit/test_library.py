@@ -28,7 +28,7 @@ from cmis_host import (
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.layouts.application import Application
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 from cmis_emu.physics.parameters import Quantity
 
 NAMES = profile_names()

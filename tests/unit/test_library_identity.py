@@ -12,7 +12,7 @@ from beside import DUMPS, needs_images
 from cmis_host import APPLY_IMMEDIATE, DP_DEINIT, SUCCESS, Host
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 from cmis_emu.registers.dump import read_dump
 
 Open = Callable[[str], Host]

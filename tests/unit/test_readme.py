@@ -52,7 +52,7 @@ def test_the_update_of_firmware(tmp_path: Path) -> None:
 
 
 def test_the_faults_of_firmware(tmp_path: Path) -> None:
-    code = next(body for kind, body in BLOCKS if kind == "python" and "firmware_faults" in body)
+    code = next(body for kind, body in BLOCKS if kind == "python" and "firmware.faults import" in body)
     load = "from cmis_emu import Emulator, ManualClock\nemu = Emulator.load('qsfpdd-400g-dr4', clock=ManualClock())\n"
     printed("-c", load + code)
 

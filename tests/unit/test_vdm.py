@@ -13,7 +13,7 @@ from dr4 import Variant
 from reception_double import double
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 from cmis_emu.physics.receiver import host_esnr_db
 from cmis_emu.registers.encoding import decode_f16
 
@@ -162,7 +162,7 @@ def test_a_lost_host_signal_has_no_snr(variant: Variant) -> None:
 @pytest.fixture
 def with_light(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Emulator]:
     """A variant whose media side is the double."""
-    monkeypatch.setattr("cmis_emu.module.vdm.MediaReception", double)
+    monkeypatch.setattr("cmis_emu.module.vdm.controller.MediaReception", double)
     return variant
 
 

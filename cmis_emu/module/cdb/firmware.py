@@ -18,9 +18,9 @@ from cmis_emu.layouts import firmware as layout
 from cmis_emu.layouts.firmware_image import Version
 from cmis_emu.module.cdb.command import LPL_BYTES, Command, Job, Refusal, Reply, Request, Status
 from cmis_emu.module.cdb.surroundings import Surroundings
-from cmis_emu.module.firmware import Firmware
-from cmis_emu.module.firmware_bank import Bank
-from cmis_emu.module.firmware_faults import Kind, Phase
+from cmis_emu.module.firmware.bank import Bank
+from cmis_emu.module.firmware.controller import Firmware
+from cmis_emu.module.firmware.faults import Kind, Phase
 
 _COPY_FROM = {0xAB: Bank.A, 0xBA: Bank.B}
 _TAGGED = {0: Bank.A, 1: Bank.B, 2: Bank.FACTORY}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cmis_emu.clock import NEVER, NS_PER_S
 from cmis_emu.module.sides import Side
-from cmis_emu.module.vdm_statistics import Grid
+from cmis_emu.module.vdm.statistics import Grid
 from cmis_emu.physics.counting import poisson_count
 from cmis_emu.physics.fec import CORRECTABLE, DEEPEST, symbol_errors
 from cmis_emu.physics.parameters import Quantity

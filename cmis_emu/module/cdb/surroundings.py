@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from cmis_emu.clock import Clock
 from cmis_emu.module.cdb.command import Command
 from cmis_emu.module.cdb.plan import CdbPlan
-from cmis_emu.module.firmware import Firmware
+from cmis_emu.module.firmware.controller import Firmware
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.nonvolatile import NonVolatile
-from cmis_emu.module.profile import Profile
+from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.states import MsmState
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Memory

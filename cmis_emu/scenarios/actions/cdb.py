@@ -11,10 +11,10 @@ from functools import partial
 from cmis_emu.bus.faults import Match, Stretch
 from cmis_emu.clock import NS_PER_MS, NS_PER_S, seconds
 from cmis_emu.module.cdb.faults import Effect, Fault, Phase, SharedFault
-from cmis_emu.module.firmware_bank import Bank
-from cmis_emu.module.firmware_faults import FirmwareFault, SharedFirmwareFault
-from cmis_emu.module.firmware_faults import Kind as FirmwareKind
-from cmis_emu.module.firmware_faults import Phase as FirmwarePhase
+from cmis_emu.module.firmware.bank import Bank
+from cmis_emu.module.firmware.faults import FirmwareFault, SharedFirmwareFault
+from cmis_emu.module.firmware.faults import Kind as FirmwareKind
+from cmis_emu.module.firmware.faults import Phase as FirmwarePhase
 from cmis_emu.occasions import Occasions
 from cmis_emu.port import Port
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, armed_on_port, refuse

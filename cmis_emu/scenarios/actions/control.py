@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cmis_emu.module.apply_faults import ApplyFaults, Condition, Harm, Report, SideEffect
-from cmis_emu.module.control_faults import ControlFaults, Unheeded
 from cmis_emu.module.control_sets import Trigger
-from cmis_emu.module.faults import ModuleFaults
+from cmis_emu.module.faults.applying import ApplyFaults, Condition, Harm, Report, SideEffect
+from cmis_emu.module.faults.controls import ControlFaults, Unheeded
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.module.states import UNMANAGED, DpState, MsmState
 from cmis_emu.registers.field import Access
 from cmis_emu.registers.loader import load_maps

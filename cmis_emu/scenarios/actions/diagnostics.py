@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmis_emu.clock import seconds
-from cmis_emu.module.diagnostic_faults import (
+from cmis_emu.module.diagnostics.faults import (
     BadChecker,
     DiagnosticFaults,
     LoopbackRefusal,
@@ -11,9 +11,9 @@ from cmis_emu.module.diagnostic_faults import (
     SelectorLag,
     Trouble,
 )
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.monitor_faults import How, Misread
-from cmis_emu.module.pattern_controls import Engine
+from cmis_emu.module.diagnostics.pattern_controls import Engine
+from cmis_emu.module.faults.monitors import How, Misread
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.module.sides import Loopback, Side
 from cmis_emu.port import pattern_code
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action

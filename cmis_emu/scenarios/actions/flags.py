@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.flag_faults import BadFlag, Fails, FlagFaults
+from cmis_emu.module.faults.flags import BadFlag, Fails, FlagFaults
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.registers.field import OnRead
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, refuse
 from cmis_emu.scenarios.arming import FIELD, LANES, PORT, arm_rule, bits_of, field_of, lanes_of, nanoseconds

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.machine_faults import MODULE_FLAG, PATH_FLAG, PENDING, Linger, MachineFaults, Skip, Until
-from cmis_emu.module.seam import Rule
+from cmis_emu.module.faults.machines import MODULE_FLAG, PATH_FLAG, PENDING, Linger, MachineFaults, Skip, Until
+from cmis_emu.module.faults.seam import Rule
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.module.states import MSM_TRANSITIONS, STEADY, UNMANAGED, DpState, MsmState, transient_name
 from cmis_emu.occasions import Occasions
 from cmis_emu.port import Port

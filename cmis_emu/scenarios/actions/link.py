@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from cmis_emu.clock import Clock, Event, seconds
 from cmis_emu.links import Fibre, Swap
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.link_faults import EarlySignal, LinkFaults, NeedsToggle, Penalty
+from cmis_emu.module.faults.link import EarlySignal, LinkFaults, NeedsToggle, Penalty
+from cmis_emu.module.faults.seams import ModuleFaults
 from cmis_emu.occasions import Occasions
 from cmis_emu.physics.cabling import Cable
 from cmis_emu.physics.disturbances import Input

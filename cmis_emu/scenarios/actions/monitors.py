@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cmis_emu.errors import UnknownFieldError
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.monitor_faults import How, Misread, MonitorFaults
+from cmis_emu.module.faults.monitors import How, Misread, MonitorFaults
+from cmis_emu.module.faults.seams import ModuleFaults
+from cmis_emu.module.faults.static_bytes import Misprint, StaticFaults
 from cmis_emu.module.monitors import KINDS
-from cmis_emu.module.static_faults import Misprint, StaticFaults
-from cmis_emu.module.vdm_observables import observables
+from cmis_emu.module.vdm.observables import observables
 from cmis_emu.registers.field import PAGE_BYTES
 from cmis_emu.registers.field import Kind as FieldKind
 from cmis_emu.registers.loader import load_maps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmis_emu.clock import seconds
-from cmis_emu.module.page_faults import Selects, SlowPage, StuckSelect, WrongPage
+from cmis_emu.module.faults.pages import Selects, SlowPage, StuckSelect, WrongPage
 from cmis_emu.port import Port
 from cmis_emu.registers.memory import SelectFault
 from cmis_emu.registers.place import Place

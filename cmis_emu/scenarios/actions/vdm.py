@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cmis_emu.module.faults import ModuleFaults
-from cmis_emu.module.static_faults import Misprint, StaticFaults
-from cmis_emu.module.vdm_faults import BadFreeze, Freezes, Hole, VdmFaults
-from cmis_emu.module.vdm_observables import observables
-from cmis_emu.module.vdm_plan import GROUPS
+from cmis_emu.module.faults.seams import ModuleFaults
+from cmis_emu.module.faults.static_bytes import Misprint, StaticFaults
+from cmis_emu.module.vdm.faults import BadFreeze, Freezes, Hole, VdmFaults
+from cmis_emu.module.vdm.observables import observables
+from cmis_emu.module.vdm.plan import GROUPS
 from cmis_emu.registers.field import PAGE_BYTES
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, refuse
