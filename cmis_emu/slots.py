@@ -11,8 +11,8 @@ from cmis_emu.bus.slots import PathState, SlotInfo
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.clock import Clock
 from cmis_emu.errors import InputError
-from cmis_emu.module.library import load_profile
 from cmis_emu.module.module import Module
+from cmis_emu.module.profile.library import load_profile
 from cmis_emu.module.profile.profile import Profile
 from cmis_emu.port import Port
 from cmis_emu.registers.field import PAGE_BYTES

@@ -17,7 +17,7 @@ from sonic_bench import platform
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.layouts.firmware_image import Version, sample
-from cmis_emu.module.library import load_profile, profile_names
+from cmis_emu.module.profile.library import load_profile, profile_names
 
 pytestmark = needs_sonic
 
