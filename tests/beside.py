@@ -22,3 +22,7 @@ SONIC = Path(os.environ.get("CMIS_EMU_SONIC") or FOLDER / "sonic-platform-common
 needs_sonic = pytest.mark.skipif(
     not (SONIC / "sonic_platform_base").is_dir(), reason=f"no checkout of sonic-platform-common at {SONIC}"
 )
+
+SFP_PROTO = Path(os.environ.get("CMIS_EMU_SFP_PROTO") or FOLDER / "xcvr-emu" / "src/xcvr_emu/proto/emulator.proto")
+"""The definition of `emulator.SfpEmulatorService` by those who made it."""
+needs_sfp_proto = pytest.mark.skipif(not SFP_PROTO.is_file(), reason=f"no emulator.proto at {SFP_PROTO}")

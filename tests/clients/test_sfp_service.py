@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from beside import SFP_PROTO, needs_sfp_proto
 
 from cmis_emu import Emulator, InputError, ManualClock
 from cmis_emu.bus.sfp_service import server as way
@@ -129,6 +130,26 @@ def test_the_table_is_complete() -> None:
     assert {each.name for each in service.method} == set(METHODS)
     assert [each.name for each in service.method if each.server_streaming] == ["Monitor"]
     assert {each.input_type.split(".")[-1] for each in service.method} <= set(FIELDS)
+
+
+@needs_sfp_proto
+def test_the_table_is_that_of_other_clients() -> None:
+    text = re.sub(r"//[^\n]*", "", SFP_PROTO.read_text())
+    theirs = {
+        name: {(kind, label, int(number)) for kind, label, number in re.findall(r"([\w ]+?) (\w+) = (\d+);", body)}
+        for name, body in re.findall(r"message (\w+) \{(.*?)\}", text, re.DOTALL)
+    }
+    ours = {
+        name: {
+            (f"repeated {kind[:-1]}" if kind.endswith("*") else kind, label, number)
+            for number, (kind, label) in enumerate((each.split(" ") for each in filter(None, fields.split(", "))), 1)
+        }
+        for name, fields in FIELDS.items()
+    }
+    assert {name: {(k.strip(), label, n) for k, label, n in fields} for name, fields in theirs.items()} == ours
+    assert re.search(r"^package (\w+);", text, re.MULTILINE)[1] + ".SfpEmulatorService" == SERVICE  # type: ignore[index]
+    calls = re.findall(r"rpc (\w+)\((\w+)\) returns \((stream )?(\w+)\)", text)
+    assert {(n, f"{n}Request", "stream " * (n == "Monitor"), f"{n}Response") for n in METHODS} == set(calls)
 
 
 # -- bytes -----------------------------------------------------------------------------------------
