@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from beside import needs_sonic
+
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.link_budget import link_budget
 from cmis_emu.live.link import draw
@@ -85,8 +87,9 @@ def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
         words = shlex.split(line)
         if words[1] == "attach" or ("i2cdump" in words and shutil.which("i2cdump", path=env["PATH"]) is None):
             continue
-        if not _free(3240):  # another's, who is welcome
-            words = [word.replace(":3240", ":0") for word in words]
+        for port in (3240, 50051):
+            if not _free(port):  # another's, who is welcome
+                words = [word.replace(f":{port}", ":0") for word in words]
         with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             if words[:2] != ["cmis-emu", "run"]:
@@ -97,11 +100,19 @@ def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
                 banner += process.stdout.readline()
             found[line] = banner
             process.kill()
-    in_process, preloaded, unix, usbip, _ = [found.get(line, "") for line in WAYS]
+    in_process, preloaded, unix, usbip, grpc, _ = [found.get(line, "") for line in WAYS]
     assert in_process == "24\n"
     assert not preloaded or "CMIS-EMU" in preloaded
     assert "socket: lab.sock" in unix
     assert re.search(r"bus 1 by USB/IP: usbip (--tcp-port \d+ )?attach -r 127.0.0.1 -b 1-1", usbip)
+    assert re.search(r"SfpEmulatorService by gRPC: 127.0.0.1:\d+, cages by index: 1 1", grpc)
+
+
+@needs_sonic
+def test_the_module_that_sonic_sees() -> None:
+    code = next(body for kind, body in BLOCKS if kind == "python" and "import Chassis" in body)
+    setting = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import sonic_bench; sonic_bench.platform()\n"
+    assert re.fullmatch(r"QDD-400G-DR4 -?\d\.\d+ dBm", printed("-c", setting + code)[0])
 
 
 def test_judging_a_module() -> None:
