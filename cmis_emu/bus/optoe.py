@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.target import HALF, MODULE_ADDRESS
+from cmis_emu.bus.turn import Turn
 from cmis_emu.bus.virtual import I2C_M_RD, Message
 from cmis_emu.clock import NS_PER_MS, Clock
 from cmis_emu.errors import InputError
@@ -74,7 +75,7 @@ class Optoe:
         self.max_banks = 0
         self._bus = bus
         self._clock = clock
-        self._busy = False
+        self._turn = Turn(clock)
         self._page_left = False  # page 00h could not be mapped again
 
     def configure(self, write_max: int | None, write_timeout_ms: int | None, max_banks: int | None) -> None:
@@ -128,14 +129,8 @@ class Optoe:
     def _access(self, offset: int, length: int, piece: Callable[[int, int], int]) -> None:
         if offset < 0:
             raise OSError(errno.EINVAL, "found an offset below 0")
-        while self._busy:  # another access waits for the module in the middle
-            self._clock.wait(_RETRY_NS, until=lambda: not self._busy)
-        self._busy = True
-        try:
+        with self._turn.taken():
             self._halves(offset, self._legal(offset, min(length, FILE_MAX, max(0, self.size - offset))), piece)
-        finally:
-            self._busy = False
-            self._clock.wake()
 
     def _legal(self, offset: int, length: int) -> int:
         """How many bytes there are; a module without pages ends after page 00h."""

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -57,13 +58,6 @@ class Client:
 
 
 Open = Callable[..., Client]
-
-
-@pytest.fixture
-def emu() -> Iterator[Emulator]:
-    with Emulator.load(DR4, clock=ManualClock(), seed=1) as emulator:
-        emulator.settle()
-        yield emulator
 
 
 @pytest.fixture
@@ -614,3 +608,24 @@ def test_without_grpc_one_is_told_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "NotAvailableError" in done.stderr
     assert "pip install 'cmis-emu[grpc]'" in done.stderr.splitlines()[-1]
+
+
+def test_a_page_is_not_changed_in_the_middle_of_a_request(serve: Open, tmp_path: Path) -> None:
+    """The module holds off after each page select, and the lock is free while the service waits for it."""
+    profile = tmp_path / "slow.yaml"
+    profile.write_text(f"profile: slow\ntitle: holds off\nbase: {DR4}\nbehaviour: {{page_holdoff_ms: 2}}\n")
+    with Emulator.load(str(profile)) as emulator:
+        emulator.settle()
+        client = serve(emulator=emulator)
+        right = {page: emulator.ports["1"].module.peek(page, 128, 64) for page in (0, 1, 2)}
+        wrong: list[int] = []
+
+        def poll(page: int) -> None:
+            wrong.extend(page for _ in range(20) if client.read(128, 64, page=page) != right[page])
+
+        threads = [threading.Thread(target=poll, args=(page,)) for page in right]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert not wrong

@@ -206,6 +206,41 @@ def test_threads_and_forked_processes_share_a_link(emu: Emulator, socket: Path) 
     link.close()
 
 
+def test_accesses_of_several_processes_do_not_mix(tmp_path: Path) -> None:
+    """The module holds off after each write, and the emulator serves others while the driver waits."""
+    profile = tmp_path / "slow.yaml"
+    profile.write_text("profile: slow\ntitle: t\nbase: qsfpdd-400g-dr4\nbehaviour: {write_holdoff_ms: 2}\n")
+    with tempfile.TemporaryDirectory(prefix="cmis") as folder, Emulator.load(str(profile)) as emulator:
+        emulator.settle()
+        path = Path(folder) / "s"
+        emulator.serve(path, ControlServer(emulator))
+        thresholds = emulator.ports["1"].module.peek(2, 128, 64)
+        wrong: list[object] = []
+
+        def poll(bank: int) -> None:
+            link = Attached(str(path))
+            try:
+                cage = Cage(link, "1")
+                for number in range(10):
+                    data = bytes([bank, number, bank])
+                    at = 3 * 128 + 128 + 8 * bank
+                    if cage.write(at, data) != 3 or cage.read(at, 3) != data:
+                        wrong.append(data)
+                    if cage.read(2 * 128 + 128, 64) != thresholds:
+                        wrong.append(number)
+            except OSError as error:
+                wrong.append(error)
+            finally:
+                link.close()
+
+        threads = [threading.Thread(target=poll, args=(bank,)) for bank in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert not wrong
+
+
 FORK = """
 import os, sys
 from cmis_emu.integrations.cage import Attached, Cage

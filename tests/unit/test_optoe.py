@@ -209,3 +209,11 @@ def test_a_transfer_that_fails_in_the_middle_gives_what_came() -> None:
 def test_page_00h_is_mapped_after_an_access(dr4: Bench) -> None:
     dr4.driver.read(offset_of(0, 0x11, 128), 128)
     assert dr4.emu.ports["1"].module.peek(LOWER, 126, 2) == b"\0\0"
+
+
+def test_an_access_within_an_access_of_the_same_thread_is_refused(dr4: Bench) -> None:
+    found: list[int | None] = []
+    dr4.emu.ports["1"].remove()
+    dr4.emu.clock.after(5_000_000, lambda: found.append(failure(lambda: dr4.driver.read(0, 1))))
+    assert failure(lambda: dr4.driver.write(26, b"\0")) == errno.ETIMEDOUT
+    assert found == [errno.EBUSY]

@@ -14,6 +14,7 @@ from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.optoe import persist
 from cmis_emu.bus.slots import SlotInfo, Slots
 from cmis_emu.bus.target import HALF, MODULE_ADDRESS
+from cmis_emu.bus.turn import Turn
 from cmis_emu.bus.virtual import I2C_M_RD, Message
 from cmis_emu.errors import InputError
 
@@ -61,6 +62,7 @@ class SfpService:
             self._names = dict(enumerate(names, 1 if first is None else first))
         self._slots = slots
         self._deleted: dict[int, str] = {}
+        self._turns: dict[str, Turn] = {}
         self._overwrite = overwrite
         self._profile = profile
 
@@ -117,6 +119,10 @@ class SfpService:
                 self._slots.factory(name, place.bank, page, at, count) for page, at, count in _halves(place, length)
             )
         _check(place)
+        with self._turn(name).taken():
+            return self._read(name, place, length)
+
+    def _read(self, name: str, place: Place, length: int) -> bytes:
         if place.offset + length > HALF:
             self._map(name, place, place.page)
         found = b""
@@ -137,16 +143,20 @@ class SfpService:
         present = self._slots.info(name).present
         if not present and not self._overwrite:
             raise ServiceError("FAILED_PRECONDITION", f"cage {place.index} is empty")
-        for page, at, count in _halves(place, len(data)):
-            piece = data[at - place.offset : at - place.offset + count]
-            if present:
-                self._map(name, place, page)
-                self._write(name, at, piece)
-            if self._overwrite:
-                try:
-                    self._slots.overwrite(name, place.bank, page, at, piece)
-                except InputError as error:
-                    raise ServiceError("OUT_OF_RANGE", str(error)) from None
+        with self._turn(name).taken():
+            for page, at, count in _halves(place, len(data)):
+                piece = data[at - place.offset : at - place.offset + count]
+                if present:
+                    self._map(name, place, page)
+                    self._write(name, at, piece)
+                if self._overwrite:
+                    try:
+                        self._slots.overwrite(name, place.bank, page, at, piece)
+                    except InputError as error:
+                        raise ServiceError("OUT_OF_RANGE", str(error)) from None
+
+    def _turn(self, name: str) -> Turn:
+        return self._turns.setdefault(name, Turn(self._slots.clock))
 
     def _write(self, name: str, at: int, data: bytes) -> None:
         while data:
