@@ -26,3 +26,10 @@ needs_sonic = pytest.mark.skipif(
 SFP_PROTO = Path(os.environ.get("CMIS_EMU_SFP_PROTO") or FOLDER / "xcvr-emu" / "src/xcvr_emu/proto/emulator.proto")
 """The definition of `emulator.SfpEmulatorService` by those who made it."""
 needs_sfp_proto = pytest.mark.skipif(not SFP_PROTO.is_file(), reason=f"no emulator.proto at {SFP_PROTO}")
+
+SONIC_DAEMONS = Path(os.environ.get("CMIS_EMU_SONIC_DAEMONS") or FOLDER / "sonic-platform-daemons")
+"""A checkout of SONiC's daemons."""
+needs_sonic_daemons = pytest.mark.skipif(
+    not ((SONIC_DAEMONS / "sonic-xcvrd").is_dir() and (SONIC / "sonic_platform_base").is_dir()),
+    reason=f"no checkouts of sonic-platform-daemons at {SONIC_DAEMONS} and sonic-platform-common at {SONIC}",
+)

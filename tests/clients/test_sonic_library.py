@@ -5,14 +5,16 @@ Simulated time passes in its sleeps. Skipped without a checkout of SONiC beside 
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from beside import needs_sonic
+from beside import SONIC, SONIC_DAEMONS, needs_sonic, needs_sonic_daemons
 from sonic_bench import platform
 
 from cmis_emu import Emulator, ManualClock
@@ -25,6 +27,20 @@ UNKNOWN_TO_SONIC = {"osfpxd-1600g-2xdr8"}  # it makes nothing of identifier 21h
 PRODUCTS = [name for name in profile_names() if name not in UNKNOWN_TO_SONIC]
 PAGED = [name for name in PRODUCTS if not load_profile(name).flat]
 UPDATABLE = [name for name in PRODUCTS if load_profile(name).firmware is not None]
+
+PORTS = {
+    "osfp-800g-2xfr4": (4, 400_000),
+    "osfp-800g-2xfr4-lpo": (1, 100_000),
+    "osfp-800g-aec": (8, 800_000),
+    "osfp-800g-dr8": (8, 800_000),
+    "qsfp28-100g-dr1": (4, 100_000),
+    "qsfpdd-400g-aoc": (8, 400_000),
+    "qsfpdd-400g-dr4": (8, 400_000),
+    "qsfpdd-400g-fr4": (8, 400_000),
+    "qsfpdd-400g-lr4": (8, 400_000),
+    "qsfpdd-400g-sr8": (8, 400_000),
+}
+"""How the switch uses each product: lanes and speed (Mbit/s) of its port."""
 
 
 class Switch:
@@ -133,3 +149,32 @@ def test_firmware_update(switch: Switch, write_max: int, tmp_path: Path) -> None
     switch.sfp.set_optoe_write_max(write_max)
     assert switch.api.module_fw_upgrade(str(image))[0]
     assert switch.api.get_module_fw_info()["result"][8] == "9.8.7"
+
+
+@needs_sonic_daemons
+@pytest.mark.parametrize("name", PAGED)
+def test_bring_up_by_its_daemon(name: str) -> None:
+    lanes, speed = PORTS[name]
+    program = [sys.executable, "-W", "ignore", "tests/sonic_daemon.py", name]
+    done = subprocess.run(
+        [*program, str(SONIC), str(SONIC_DAEMONS / "sonic-xcvrd"), str(lanes), str(speed)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["states"] == [
+        "INSERTED",
+        "DP_PRE_INIT_CHECK",
+        "DP_DEINIT",
+        "AP_CONFIGURED",
+        "DP_INIT",
+        "DP_TXON",
+        "DP_ACTIVATION",
+        "READY",
+    ]
+    assert found["paths"] == ["DataPathActivated"]
+    assert found["retries"] == 0
