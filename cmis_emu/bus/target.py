@@ -1,9 +1,9 @@
 """One I2C target at byte-event level: start, write byte, peek, commit, end.
 
-Every way onto a bus (virtual, socket, USB/IP, a microcontroller) drives this one engine, so the rules
-I2C-01 to I2C-10 live here and nowhere else. A read byte is *peeked* when the controller asks for it and
-*committed* when it was really clocked out: the address counter moves, and flags clear, on commit only.
-Written bytes are collected and handed over once, at STOP or repeated START.
+Every way onto a bus (virtual, socket, USB/IP, wires, a microcontroller) drives this one engine by the calls of
+`contract.ByteTarget`, so the rules I2C-01 to I2C-10 live here and nowhere else. A read byte is *peeked* when the
+controller asks for it and *committed* when it was really clocked out: the address counter moves, and flags clear, on
+commit only. Written bytes are collected and handed over once, at STOP or repeated START.
 
 A read shows its half as it stood at START, and again as it stands each time it rolls over to the half's first
 byte: a value of several bytes never tears, however slow the controller and whoever looks at the module
@@ -154,6 +154,13 @@ class Target:
             self.close()
         else:
             self._line.end()
+
+    def abort(self) -> None:
+        """The transaction broke off: what was written is forgotten."""
+        if self._line is None:
+            self.drop()
+        else:
+            self._line.abort()
 
     # -- the same, behind the line -----------------------------------------------------------------
 

@@ -13,27 +13,11 @@ from pathlib import Path
 import pytest
 from contract import BusContract, Host, ServedContract
 from preload_host import PreloadHost
-from smbus2 import i2c_msg
+from smbus_host import SmbusHost
 from usbip_host import FIRST, MESSAGE, VENDOR_OUT, TinyUsbDriver
 
 from cmis_emu import Emulator
-from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.usbip.server import UsbIpServer
-
-
-class SmbusHost:
-    """A host in this process."""
-
-    def __init__(self, bus: VirtualSMBus) -> None:
-        self.bus = bus
-
-    def close(self) -> None:
-        self.bus.close()
-
-    def transfer(self, *messages: tuple[int, bytes | int]) -> list[bytes]:
-        sent = [i2c_msg.read(a, what) if isinstance(what, int) else i2c_msg.write(a, what) for a, what in messages]
-        self.bus.i2c_rdwr(*sent)
-        return [bytes(message) for message in sent if message.flags & 1]
 
 
 class TestInProcess(BusContract):
