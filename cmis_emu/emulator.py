@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cmis_emu.board import Board
+from cmis_emu.bus.expander import Expander
+from cmis_emu.bus.mux import Mux
 from cmis_emu.bus.server import SocketServer
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
@@ -30,7 +33,7 @@ from cmis_emu.scenarios.model import Scenario
 from cmis_emu.scenarios.reader import read_scenario
 from cmis_emu.scenarios.result import ScenarioResult
 from cmis_emu.scenarios.run import Run
-from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
+from cmis_emu.testbed import Testbed, read_testbed
 
 MAX_SETTLE_S = 120.0
 
@@ -46,8 +49,9 @@ class Snapshot:
 class Emulator:
     """Modules, buses and fibres of one testbed.
 
-    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number. lock: hold it when you use
-    modules from a thread of your own. Use as a context manager, or call `close`.
+    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number, channels of muxes included. muxes:
+    `Mux` by name. expanders: `Expander` by name. lock: hold it when you use modules from a thread of your own. Use as a
+    context manager, or call `close`.
     """
 
     def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None, nvm: Path | None = None) -> None:
@@ -58,22 +62,24 @@ class Emulator:
         clock.share(self.lock)
         self.seed = testbed.seed if seed is None else seed
         self.environment = Environment(ambient_c=testbed.ambient_c, airflow=testbed.airflow)
-        self.buses: dict[int, VirtualBus] = {}
+        targets = {plan.name: Target(clock=clock) for plan in testbed.ports}
+        self._board = Board(testbed, targets, self.lock)
+        self.buses: dict[int, VirtualBus] = self._board.buses
+        self.muxes: dict[str, Mux] = self._board.muxes
+        self.expanders: dict[str, Expander] = self._board.expanders
         self.ports: dict[str, Port] = {}
         self.fibres: dict[str, Fibre] = {}
         self._servers: list[Way] = []
         self._closed = False
         for index, plan in enumerate(testbed.ports):
-            target = Target(clock=clock)
-            self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
             self.ports[plan.name] = Port(
                 plan.name,
-                target,
+                targets[plan.name],
                 clock,
                 self.lock,
                 seed=self.seed * 1_000_003 + index,
                 environment=self.environment,
-                levels=dict(plan.pins),
+                levels=self._board.levels(plan),
                 rewire=self._rewire,
                 nvm=files,
             )
@@ -84,6 +90,7 @@ class Emulator:
                 self.ports[plan.name].insert(plan.profile)
                 for name, value in plan.registers.items():
                     self.ports[plan.name].module.set(name, value)
+        self._board.connect(self.ports)
         if isinstance(clock, ScaledClock):
             clock.start(self.lock)
 
@@ -114,11 +121,14 @@ class Emulator:
         return VirtualSMBus(self.buses[number], self.lock)
 
     def smbus_of(self, port: str) -> VirtualSMBus:
-        """The bus of a port, as `smbus`. Raises InputError for a port that is not there."""
+        """The bus of a port, as `smbus`: the channel, behind a mux. Raises InputError for a port that is not there."""
+        return self.smbus(self.bus_of(port))
+
+    def bus_of(self, port: str) -> int:
+        """Number of the bus of a port. Raises InputError for a port that is not there."""
         if port not in self.ports:
             raise InputError(repr(port), f"one of {', '.join(self.ports)}", field="port")
-        target = self.ports[port].target
-        return self.smbus(next(number for number, bus in self.buses.items() if target in bus.targets.values()))
+        return self._board.bus_of[port].number
 
     def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
         """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
@@ -218,6 +228,7 @@ class Emulator:
                 fibre.restore_state(state["fibres"][name])
             for name, port in self.ports.items():
                 port.restore(state["ports"][name])
+            self._board.restore(state["board"])
 
     def _state(self) -> dict[str, Any]:
         heap: list[tuple[int, int, Event]] = self.clock.pending()
@@ -226,6 +237,7 @@ class Emulator:
             "heap": heap,
             "ports": {name: port.state() for name, port in self.ports.items()},
             "fibres": {name: fibre.state() for name, fibre in self.fibres.items()},
+            "board": self._board.state(),
         }
 
     def _fixed(self, state: dict[str, Any]) -> dict[int, Any]:
