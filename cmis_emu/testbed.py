@@ -81,6 +81,7 @@ class Testbed:
     ambient_c: float
     airflow: float
     board: BoardPlan = field(default_factory=BoardPlan)
+    title: str = ""
 
 
 def single(profile: str) -> Testbed:
@@ -123,8 +124,9 @@ def parse_testbed(source: Located) -> Testbed:
         raise source.error("version", source["version"], str(VERSION))
     environment = source.section("environment")
     environment.check_keys(("ambient_c", "airflow"))
-    if not isinstance(source.get("title", ""), str):
-        raise source.error("title", source["title"], "text")
+    title = source.get("title", "")
+    if not isinstance(title, str):
+        raise source.error("title", title, "text")
     board = BoardReader(source)
     section = source.section("ports")
     ports = tuple(_port(section, name, board) for name in section)
@@ -141,6 +143,7 @@ def parse_testbed(source: Located) -> Testbed:
         _number(environment, "ambient_c", 35.0, -40, 85),
         _number(environment, "airflow", 1.0, 0.0, 10.0),
         plan,
+        title,
     )
 
 
