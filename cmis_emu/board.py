@@ -27,11 +27,11 @@ class _HostWire:
         self._pin = pin
         self._pull = pull
 
-    def level(self) -> bool:
+    def level(self, driven: bool | None) -> bool:
         return self._pins.get(self._pin)
 
-    def drive(self, level: bool | None) -> None:
-        self._pins.set(self._pin, self._pull if level is None else level)
+    def drive(self, driven: bool | None) -> None:
+        self._pins.set(self._pin, self._pull if driven is None else driven)
 
 
 class _ModuleWire:
@@ -40,13 +40,12 @@ class _ModuleWire:
     def __init__(self, port: Port, pin: str) -> None:
         self._pins = port.pins
         self._pin = pin
-        self._driven: bool | None = None
 
-    def level(self) -> bool:
-        return self._driven is not False and self._pins.get(self._pin)
+    def level(self, driven: bool | None) -> bool:
+        return driven is not False and self._pins.get(self._pin)
 
-    def drive(self, level: bool | None) -> None:
-        self._driven = level
+    def drive(self, driven: bool | None) -> None:
+        """The module does not look at it."""
 
 
 class _ResetWire:
@@ -55,11 +54,11 @@ class _ResetWire:
     def __init__(self, mux: Mux) -> None:
         self._mux = mux
 
-    def level(self) -> bool:
+    def level(self, driven: bool | None) -> bool:
         return not self._mux.reset
 
-    def drive(self, level: bool | None) -> None:
-        self._mux.set_reset(low=level is False)
+    def drive(self, driven: bool | None) -> None:
+        self._mux.set_reset(low=driven is False)
 
 
 class _InterruptWire:
@@ -67,13 +66,12 @@ class _InterruptWire:
 
     def __init__(self, source: Expander) -> None:
         self._source = source
-        self._driven: bool | None = None
 
-    def level(self) -> bool:
-        return self._driven is not False and self._source.INT
+    def level(self, driven: bool | None) -> bool:
+        return driven is not False and self._source.INT
 
-    def drive(self, level: bool | None) -> None:
-        self._driven = level
+    def drive(self, driven: bool | None) -> None:
+        """The other one does not look at it."""
 
 
 class Board:

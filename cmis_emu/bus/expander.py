@@ -47,28 +47,25 @@ class Register(IntEnum):
 
 
 class Wire(Protocol):
-    """What a line is connected to."""
+    """What a line is connected to. A high level is True; `driven` is what the chip drives, None for nothing."""
 
-    def level(self) -> bool:
-        """The level of the wire now; high is True."""
+    def level(self, driven: bool | None) -> bool:
+        """The level of the wire now."""
         ...
 
-    def drive(self, level: bool | None) -> None:
-        """The expander drives this level from now on; None: it has let go of the wire."""
+    def drive(self, driven: bool | None) -> None:
+        """The chip drives that from now on."""
         ...
 
 
 class OpenEnd:
     """A line that leads nowhere."""
 
-    def __init__(self) -> None:
-        self._driven: bool | None = None
+    def level(self, driven: bool | None) -> bool:
+        return driven is not False
 
-    def level(self) -> bool:
-        return self._driven is not False
-
-    def drive(self, level: bool | None) -> None:
-        self._driven = level
+    def drive(self, driven: bool | None) -> None:
+        """Nobody is there."""
 
 
 State = tuple[int, int, int, int, int]
@@ -116,7 +113,7 @@ class Expander(Chip):
 
     def level(self, line: int) -> bool:
         """Level of the pin of a line."""
-        return self._wires[line].level()
+        return self._wires[line].level(self.driven(line))
 
     def driven(self, line: int) -> bool | None:
         """Level that the chip gives a line; None for an input."""
@@ -177,14 +174,14 @@ class Expander(Chip):
     def _levels(self) -> int:
         found = 0
         for line, wire in enumerate(self._wires):
-            found |= wire.level() << line
+            found |= wire.level(self.driven(line)) << line
         return found
 
     def _set(self, output: int, inputs: int) -> None:
         before = [self.driven(line) for line in range(self.kind.lines)]
         self._output, self._inputs = output, inputs
         for line, wire in enumerate(self._wires):
-            level = self.driven(line)
-            if level is not before[line]:
-                wire.drive(level)
+            driven = self.driven(line)
+            if driven is not before[line]:
+                wire.drive(driven)
         self.refresh()
