@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from smbus2 import i2c_msg
 
 from cmis_emu import Emulator, ManualClock
+from cmis_emu.board_reader import BoardPlan, Channel, MuxPlan, Place
 from cmis_emu.bus.byte_faults import Corrupt, replaced
 from cmis_emu.bus.faults import Direction, Match, Nack, Stretch
 from cmis_emu.bus.mux import MUXES
@@ -19,6 +21,8 @@ from cmis_emu.bus.tap import Transaction
 from cmis_emu.bus.usbip.tiny_usb import FIRST, LAST, STALL, Request, TinyUsb
 from cmis_emu.clock import NS_PER_S
 from cmis_emu.occasions import Occasions
+from cmis_emu.scenarios.model import Begin
+from cmis_emu.scenarios.reader import read_scenario
 
 DR4 = "qsfpdd-400g-dr4"
 A = 0x50
@@ -285,3 +289,31 @@ def test_an_adapter_that_gives_up_on_one_lets_the_others_go(emu: Emulator, bus: 
     bus.write_byte_data(A, 145, 0x21)
     assert [emu.ports[name].module.peek(0x10, 145, 1) for name in "ab"] == [b"\x21"] * 2
     bus.write_byte(0x70, 0)
+
+
+# -- scenarios -------------------------------------------------------------------------------------------
+
+SCENARIOS = (
+    *("one-read-in-seven-fails", "clock-held-too-long", "clock-held-during-a-command", "bus-owned-by-another"),
+    *("empty-cage-is-polled", "four-ports-configured-at-once", "first-byte-right-then-zeros", "interrupt-glitch"),
+    *("low-power-by-another-master", "dirty-mpo"),
+)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_plays_alike_behind_a_mux(name: str) -> None:
+    """The same transactions, at the same times, with the same outcome."""
+    scenario = read_scenario(name)
+    direct = scenario.testbed
+    assert direct is not None
+    ports = tuple(replace(port, bus=0, behind=Channel("m", n)) for n, port in enumerate(direct.ports))
+    mux = MuxPlan("m", "pca9548", Place(0), 0x70, 1)
+    digests = []
+    for testbed in (direct, replace(direct, ports=ports, board=BoardPlan((mux,)))):
+        with Emulator.load(testbed, ManualClock(), seed=scenario.seed) as emu:
+            if scenario.begin is Begin.SETTLED:
+                emu.settle()
+            result = emu.run_scenario(scenario)
+            assert result.passed
+            digests.append(result.digest)
+    assert digests[0] == digests[1]
