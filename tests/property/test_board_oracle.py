@@ -21,7 +21,7 @@ from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
 
 
 class Cell(Chip):
-    """One byte of memory; with `deaf` it does not answer. It takes `limit` bytes of a message."""
+    """One byte of memory; with `deaf` it does not answer. It takes `limit` bytes of a message and refuses the next."""
 
     def __init__(self, value: int, limit: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Cell(Chip):
 
     def write_byte(self, value: int) -> bool:
         self.left -= 1
-        return self.left >= 0 and super().write_byte(value)
+        return self.left != -1 and super().write_byte(value)
 
     def take(self, value: int) -> None:
         self.value = value

@@ -382,6 +382,29 @@ def test_the_reset_of_a_mux_on_a_line(emu: Emulator, bus: VirtualSMBus) -> None:
     assert bus.read_byte(0x70) == 0
 
 
+def test_a_mux_that_is_reset_from_behind_itself() -> None:
+    testbed = {
+        "version": 1,
+        "muxes": {"m1": {"type": "pca9548", "bus": 1, "address": 0x70}},
+        "ports": {"a": {"mux": "m1", "channel": 0}},
+        "expanders": {
+            "g": {
+                **{"type": "pca9535", "mux": "m1", "channel": 3, "address": 0x20},
+                "lines": [{"mux": "m1", "pin": "RESET"}],
+            }
+        },
+    }
+    with Emulator.load(testbed, ManualClock(), seed=1) as emu:
+        bus, behind = emu.smbus(1), emu.smbus(5)
+        bus.write_byte(0x70, 1)
+        behind.write_byte_data(0x20, OUT0, 0xFE)
+        assert bus.read_byte(0x70) == 1
+        behind.write_byte_data(0x20, CFG0, 0xFE)  # now
+        assert emu.muxes["m1"].control == 0
+        with pytest.raises(OSError, match="No such device"):
+            behind.read_byte(0x20)  # and nobody can take it back
+
+
 def test_snapshots_keep_muxes_and_expanders(emu: Emulator, bus: VirtualSMBus) -> None:
     def facts() -> list[Any]:
         return [
@@ -407,8 +430,12 @@ def test_snapshots_keep_muxes_and_expanders(emu: Emulator, bus: VirtualSMBus) ->
     emu.ports["a"].remove()
     emu.ports["b"].insert(DR4)
     emu.settle()
+    told: list[bool] = []
+    emu.expanders["in"].interrupt_listeners.append(told.append)
+    assert not emu.expanders["in"].INT
     for _ in range(2):
         emu.restore(kept)
+        assert told[-1:] == [False]
         assert facts() == before
     bus.write_byte_data(0x20, CFG0, 0xFF)
     assert emu.ports["a"].pins.LPMode  # and what the chip drove then, it lets go now
