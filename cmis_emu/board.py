@@ -87,7 +87,7 @@ class Board:
         self.muxes: dict[str, Mux] = {}
         self.expanders: dict[str, Expander] = {}
         self.bus_of: dict[str, VirtualBus] = {}
-        self._plans = plan.expanders
+        self._plan = plan
         self._wirings = {each.place.bus: Wiring(lock) for each in plan.muxes}
         self._segments: dict[Place, Segment] = {Place(bus): wiring.root for bus, wiring in self._wirings.items()}
         for each in plan.muxes:
@@ -131,16 +131,15 @@ class Board:
     def levels(self, port: PortPlan) -> dict[str, bool]:
         """Levels of the port's host-driven pins while no expander drives any."""
         found = dict(port.pins)
-        for plan in self._plans:
-            for line in plan.lines:
-                if line is not None and line.peer is Peer.PORT and line.name == port.name and line.pull is not None:
-                    twin, inverted = OSFP_PINS.get(line.pin, (line.pin, False))
-                    found[twin] = line.pull ^ inverted
+        for line in self._plan.lines_to(port.name):
+            if line.pull is not None:
+                twin, inverted = OSFP_PINS.get(line.pin, (line.pin, False))
+                found[twin] = line.pull ^ inverted
         return found
 
     def connect(self, ports: Mapping[str, Port]) -> None:
         """Lead the expanders' lines where they go; the expanders have just got power."""
-        for plan in self._plans:
+        for plan in self._plan.expanders:
             for number, line in enumerate(plan.lines):
                 if line is not None:
                     self.expanders[plan.name].connect(number, self._wire(plan, line, ports))

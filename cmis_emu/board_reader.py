@@ -106,12 +106,12 @@ class BoardPlan:
     muxes: tuple[MuxPlan, ...] = ()
     expanders: tuple[ExpanderPlan, ...] = ()
 
-    def wires(self, port: str) -> Iterator[tuple[ExpanderPlan, LinePlan]]:
-        """The lines that lead to a port, each with its expander."""
+    def lines_to(self, port: str) -> Iterator[LinePlan]:
+        """The lines that lead to a port."""
         for expander in self.expanders:
             for line in expander.lines:
                 if line is not None and line.peer is Peer.PORT and line.name == port:
-                    yield expander, line
+                    yield line
 
 
 PLACE_KEYS = ("bus", "mux", "channel")

@@ -6,7 +6,7 @@ byte as it comes, and has no limits on the length of a message.
 
 from __future__ import annotations
 
-from cmis_emu.bus.segment import UNDRIVEN
+from cmis_emu.bus.segment import UNDRIVEN, read_bytes, write_bytes
 
 
 class Chip:
@@ -75,25 +75,10 @@ class Chip:
     # -- whole messages --------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> int | None:
-        if not self.start(read=False):
-            return None
-        taken = 0
-        for value in data:
-            if not self.write_byte(value):
-                break
-            taken += 1
-        self.end()
-        return taken
+        return write_bytes(self, data)
 
     def read(self, length: int) -> bytes | None:
-        if not self.start(read=True):
-            return None
-        found = bytearray()
-        for _ in range(length):
-            found.append(self.peek())
-            self.commit()
-        self.end()
-        return bytes(found)
+        return read_bytes(self, length)
 
     def bear(self, limit_ns: int) -> None:
         """It never stretches the clock."""

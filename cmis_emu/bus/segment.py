@@ -54,6 +54,31 @@ class Endpoint(Protocol):
         ...
 
 
+def write_bytes(endpoint: Endpoint, data: bytes) -> int | None:
+    """A whole write as byte events; as `Endpoint.write`."""
+    if not endpoint.start(read=False):
+        return None
+    taken = 0
+    for value in data:
+        if not endpoint.write_byte(value):
+            break
+        taken += 1
+    endpoint.end()
+    return taken
+
+
+def read_bytes(endpoint: Endpoint, length: int) -> bytes | None:
+    """A whole read as byte events; as `Endpoint.read`."""
+    if not endpoint.start(read=True):
+        return None
+    found = bytearray()
+    for _ in range(length):
+        found.append(endpoint.peek())
+        endpoint.commit()
+    endpoint.end()
+    return bytes(found)
+
+
 class Chorus:
     """Several endpoints at one address, as when a switch has two channels on: all of them hear all of it.
 
@@ -108,25 +133,10 @@ class Chorus:
             member.end()
 
     def write(self, data: bytes) -> int | None:
-        if not self.start(read=False):
-            return None
-        taken = 0
-        for value in data:
-            if not self.write_byte(value):
-                break
-            taken += 1
-        self.end()
-        return taken
+        return write_bytes(self, data)
 
     def read(self, length: int) -> bytes | None:
-        if not self.start(read=True):
-            return None
-        found = bytearray()
-        for _ in range(length):
-            found.append(self.peek())
-            self.commit()
-        self.end()
-        return bytes(found)
+        return read_bytes(self, length)
 
     def bear(self, limit_ns: int) -> None:
         for member in self._members:
