@@ -7,12 +7,14 @@ What a board file knows is at the top; everything else is found: muxes, channels
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import select
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
@@ -47,6 +49,23 @@ def answers(bus: SMBus, address: int) -> bool:
     return True
 
 
+retries = 0
+
+
+def patiently(call: Callable[..., object], *arguments: object) -> None:
+    """Again after EIO: the adapter's driver gives up a message after two seconds, on a machine that has no time."""
+    global retries  # noqa: PLW0603 - of the whole program
+    for left in (2, 1, 0):
+        try:
+            call(*arguments)
+        except OSError as error:
+            if error.errno != errno.EIO or not left:
+                raise
+            retries += 1
+        else:
+            return
+
+
 # -- GPIO by its character device ----------------------------------------------------------------------------
 
 GET_LINE, GET_VALUES, SET_VALUES = 0xC250B407, 0xC010B40E, 0xC010B40F
@@ -66,16 +85,16 @@ class Lines:
             + struct.pack("=II20xi", 16, 0, 0)
         )
         with Path(f"/dev/{chip}").open("rb") as opened:
-            fcntl.ioctl(opened, GET_LINE, request)
+            patiently(fcntl.ioctl, opened, GET_LINE, request)
         self.descriptor = struct.unpack_from("=i", request, 588)[0]
 
     def get(self) -> int:
         values = bytearray(struct.pack("=QQ", 0, 0xFFFF))
-        fcntl.ioctl(self.descriptor, GET_VALUES, values)
+        patiently(fcntl.ioctl, self.descriptor, GET_VALUES, values)
         return int(struct.unpack("=QQ", values)[0])
 
     def set(self, bits: int) -> None:
-        fcntl.ioctl(self.descriptor, SET_VALUES, struct.pack("=QQ", bits, 0xFFFF))
+        patiently(fcntl.ioctl, self.descriptor, SET_VALUES, struct.pack("=QQ", bits, 0xFFFF))
 
 
 # -- a module --------------------------------------------------------------------------------------------------
@@ -85,14 +104,17 @@ class Module:
     def __init__(self, number: int) -> None:
         self.bus = SMBus(number)
 
+    def transfer(self, *messages: i2c_msg) -> None:
+        patiently(self.bus.i2c_rdwr, *messages)
+
     def read(self, offset: int, length: int, page: int | None = None) -> bytes:
         found = i2c_msg.read(MODULE, length)
         mapped = [] if page is None else [i2c_msg.write(MODULE, [126, 0, page])]
-        self.bus.i2c_rdwr(*mapped, i2c_msg.write(MODULE, [offset]), found)
+        self.transfer(*mapped, i2c_msg.write(MODULE, [offset]), found)
         return bytes(found)
 
     def write(self, page: int, offset: int, *data: int) -> None:
-        self.bus.i2c_rdwr(i2c_msg.write(MODULE, [126, 0, page]), i2c_msg.write(MODULE, [offset, *data]))
+        self.transfer(i2c_msg.write(MODULE, [126, 0, page]), i2c_msg.write(MODULE, [offset, *data]))
 
     def ready(self) -> bool:
         try:
@@ -105,7 +127,11 @@ class Module:
         return self.read(offset, 4, page=0x11) == bytes([wanted * 0x11]) * 4
 
 
-def wait(what: str, modules: list[Module], done: list[bool] | None = None) -> None:
+def pause(duration_s: float) -> None:
+    select.select([], [], [], duration_s)
+
+
+def wait(what: str, modules: list[Module]) -> None:
     deadline = time.monotonic() + LIMIT_S
     checks = {
         "ready": Module.ready,
@@ -118,7 +144,7 @@ def wait(what: str, modules: list[Module], done: list[bool] | None = None) -> No
         waiting = [module for module in waiting if not checks[what](module)]
         if waiting and time.monotonic() > deadline:
             sys.exit(f"{len(waiting)} modules not {what} after {LIMIT_S:g} s")
-        select.select([], [], [], 0.1)
+        pause(0.1)
 
 
 def main() -> None:
@@ -145,7 +171,11 @@ def main() -> None:
     for lines in resets:
         lines.set(0xFFFF)
     selects = [Lines(chips[MOD_SEL_L], 0) for chips in expanders]
-    power = [Lines(chips[LP_MODE], 0) for chips in expanders]
+    power = [Lines(chips[LP_MODE], 0xFFFF) for chips in expanders]
+    for count in range(1, 17):  # one after the other, for the supply's sake
+        for lines in power:
+            lines.set(0xFFFF << count & 0xFFFF)
+        pause(0.1)
     wait("ready", modules)
     names = [module.read(129, 16, page=0).decode().strip() for module in modules]
     parts = [module.read(148, 16).decode().strip() for module in modules]
@@ -174,6 +204,7 @@ def main() -> None:
                 "serials": serials,
                 "interrupts": interrupts,
                 "outputs": [lines.get() for lines in (*resets, *selects, *power)],
+                "retries": retries,
                 "seconds": round(time.monotonic() - began, 1),
             }
         )

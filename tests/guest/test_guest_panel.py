@@ -81,7 +81,8 @@ def _the_kernel_is_well(guest_machine: Machine) -> Iterator[None]:
 
 def test_a_host_that_knows_nothing_of_the_emulator_activates_32_modules(panel: Panel) -> None:
     found, ports = panel.found, [panel.emu.ports[str(number)] for number in range(1, 33)]
-    print(f"the host took {found['seconds']} s")
+    print(f"the host took {found['seconds']} s, with {found['retries']} retries")
+    assert found["retries"] < 10
     assert found["muxes"] == [0x70, 0x71, 0x72, 0x73, 0x74]
     assert len(found["channels"]) == 40
     assert len(found["expanders"]) == 2
