@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.bus.connection import Connection
+from cmis_emu.bus.mux import ChannelBus
 from cmis_emu.bus.preload import wire
 from cmis_emu.clock import ScaledClock
 from cmis_emu.emulator import Emulator
@@ -87,6 +88,7 @@ class ControlServer:
         self._operations: dict[str, _Operation] = {
             "status": self._status,
             "buses": self._buses,
+            "adapters": self._adapters,
             "page": self._page,
             "link": self._link,
             "get": self._get,
@@ -140,6 +142,10 @@ class ControlServer:
     def _buses(self, _: dict[str, Any]) -> list[int]:
         return sorted(self._emulator.buses)
 
+    def _adapters(self, _: dict[str, Any]) -> list[int]:
+        """The buses that are no channel of a mux."""
+        return sorted(number for number, bus in self._emulator.buses.items() if not isinstance(bus, ChannelBus))
+
     def _page(self, request: dict[str, Any]) -> dict[str, Any]:
         module = self._port(request).module
         number, bank = int(request["page"]), int(request.get("bank", 0))
@@ -187,7 +193,7 @@ def status(emulator: Emulator) -> dict[str, Any]:
     """One snapshot of everything a status view shows. Reads registers by the back door only."""
     ports = []
     for name, port in emulator.ports.items():
-        bus = next(n for n, b in emulator.buses.items() if port.target in b.targets.values())
+        bus = emulator.bus_of(name).number
         row: dict[str, Any] = {"port": name, "bus": bus, "pins": port.pins.levels(), "profile": None}
         module = port.occupant
         if module is not None:

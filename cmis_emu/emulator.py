@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cmis_emu.board import Board
+from cmis_emu.bus.expander import Expander
+from cmis_emu.bus.mux import Mux
 from cmis_emu.bus.server import SocketServer
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
@@ -31,7 +34,7 @@ from cmis_emu.scenarios.reader import read_scenario
 from cmis_emu.scenarios.result import ScenarioResult
 from cmis_emu.scenarios.run import Run
 from cmis_emu.slots import PortSlots
-from cmis_emu.testbed import ADDRESS, FibrePlan, PortPlan, Testbed, read_testbed
+from cmis_emu.testbed import FibrePlan, PortPlan, Testbed, read_testbed
 
 MAX_SETTLE_S = 120.0
 
@@ -47,8 +50,9 @@ class Snapshot:
 class Emulator:
     """Modules, buses and fibres of one testbed.
 
-    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number. lock: hold it when you use
-    modules from a thread of your own. Use as a context manager, or call `close`.
+    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number, channels of muxes included. muxes:
+    `Mux` by name. expanders: `Expander` by name. lock: hold it when you use modules from a thread of your own. Use as a
+    context manager, or call `close`.
     """
 
     def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None, nvm: Path | None = None) -> None:
@@ -58,14 +62,18 @@ class Emulator:
         clock.share(self.lock)
         self.seed = testbed.seed if seed is None else seed
         self.environment = Environment(ambient_c=testbed.ambient_c, airflow=testbed.airflow)
-        self.buses: dict[int, VirtualBus] = {}
+        targets = {plan.name: Target(clock=clock) for plan in testbed.ports}
+        self._board = Board(testbed, targets, self.lock)
+        self.buses: dict[int, VirtualBus] = self._board.buses
+        self.muxes: dict[str, Mux] = self._board.muxes
+        self.expanders: dict[str, Expander] = self._board.expanders
         self.ports: dict[str, Port] = {}
         self.fibres: dict[str, Fibre] = {}
         self._servers: list[Way] = []
         self._closed = False
         self._nvm = None if nvm is None else NvmFolder(nvm)
         for plan in testbed.ports:
-            self._build(plan)
+            self._build(plan, targets[plan.name])
         for fibre in testbed.fibres:
             self.fibres[fibre.name] = Fibre(fibre, clock, self.lock)
         for plan in testbed.ports:
@@ -73,12 +81,11 @@ class Emulator:
                 self.ports[plan.name].insert(plan.profile)
                 for name, value in plan.registers.items():
                     self.ports[plan.name].module.set(name, value)
+        self._board.connect(self.ports)
         if isinstance(clock, ScaledClock):
             clock.start(self.lock)
 
-    def _build(self, plan: PortPlan) -> Port:
-        target = Target(clock=self.clock)
-        self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
+    def _build(self, plan: PortPlan, target: Target) -> Port:
         self.ports[plan.name] = Port(
             plan.name,
             target,
@@ -86,7 +93,7 @@ class Emulator:
             self.lock,
             seed=self.seed * 1_000_003 + len(self.ports),
             environment=self.environment,
-            levels=dict(plan.pins),
+            levels=self._board.levels(plan),
             rewire=self._rewire,
             nvm=self._nvm,
         )
@@ -104,7 +111,9 @@ class Emulator:
             number = int(name) if name.isascii() and name.isdecimal() else -1
             if number < 0 or number in self.buses:
                 number = max(self.buses, default=0) + 1
-            port = self._build(PortPlan(name, "", number, {}, {}))
+            target = Target(clock=self.clock)
+            self._board.add(name, number, target)
+            port = self._build(PortPlan(name, "", number, {}, {}), target)
             plan = FibrePlan(f"loop of {name}", name, (name,))
             self.fibres[plan.name] = Fibre(plan, self.clock, self.lock)
             return port
@@ -136,13 +145,12 @@ class Emulator:
         return VirtualSMBus(self.buses[number], self.lock)
 
     def smbus_of(self, port: str) -> VirtualSMBus:
-        """The bus of a port, as `smbus`. Raises InputError for a port that is not there."""
+        """The bus of a port, as `smbus`: the channel, behind a mux. Raises InputError for a port that is not there."""
         return VirtualSMBus(self.bus_of(port), self.lock)
 
     def bus_of(self, port: str) -> VirtualBus:
         """The bus on which a port answers. Raises InputError for a port that is not there."""
-        target = self.port(port).target
-        return next(bus for bus in self.buses.values() if target in bus.targets.values())
+        return self._board.bus_of[self.port(port).name]
 
     def port(self, name: str) -> Port:
         """A port by name. Raises InputError for one that is not there."""
@@ -254,6 +262,7 @@ class Emulator:
                     port.restore(state["ports"][name])
                 else:  # a cage that was added since
                     port.remove()
+            self._board.restore(state["board"])
 
     def _state(self) -> dict[str, Any]:
         heap: list[tuple[int, int, Event]] = self.clock.pending()
@@ -262,6 +271,7 @@ class Emulator:
             "heap": heap,
             "ports": {name: port.state() for name, port in self.ports.items()},
             "fibres": {name: fibre.state() for name, fibre in self.fibres.items()},
+            "board": self._board.state(),
         }
 
     def _fixed(self, state: dict[str, Any]) -> dict[int, Any]:

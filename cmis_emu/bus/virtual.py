@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from cmis_emu.bus.claims import Claims
 from cmis_emu.bus.errors import BusError
-from cmis_emu.bus.target import Target
+from cmis_emu.bus.segment import Endpoint
 
 I2C_M_RD = 0x0001
 I2C_M_TEN = 0x0010
@@ -55,10 +55,10 @@ class Message:
 
 @dataclass(slots=True)
 class VirtualBus:
-    """One I2C adapter. `targets` maps 7-bit addresses to targets; `claims` are those of hosts that need them."""
+    """One I2C adapter. `targets` is who answers a 7-bit address; `claims` are those of hosts that need them."""
 
     number: int
-    targets: dict[int, Target] = field(default_factory=dict)
+    targets: dict[int, Endpoint] = field(default_factory=dict)
     claims: Claims | None = None
 
     def transfer(self, messages: Sequence[Message]) -> list[bytes]:

@@ -11,18 +11,71 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import BusContract, Host, ServedContract
+from contract import DR4, BusContract, Host, ServedContract
 from preload_host import PreloadHost
 from smbus_host import SmbusHost
 from usbip_host import FIRST, MESSAGE, VENDOR_OUT, TinyUsbDriver
 
-from cmis_emu import Emulator
+from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.usbip.server import UsbIpServer
 
 
 class TestInProcess(BusContract):
     def open(self, emu: Emulator, bus: int) -> Host:
         return SmbusHost(emu.smbus(bus))
+
+
+class BehindMuxes:
+    """Modules a and b as buses 1 and 2, which are channels of two muxes of one adapter, one behind the other."""
+
+    @pytest.fixture
+    def emu(self) -> Iterator[Emulator]:
+        muxes = {
+            "m1": {"type": "pca9547", "bus": 0, "address": 0x70, "first_bus": 2},
+            "m2": {"type": "pca9548", "mux": "m1", "channel": 5, "address": 0x71, "first_bus": 10},
+        }
+        ports = {
+            "a": {"profile": DR4, "mux": "m2", "channel": 7},
+            "b": {"profile": DR4, "mux": "m1", "channel": 0},
+        }
+        testbed = {"version": 1, "muxes": muxes, "ports": ports, "fibres": {"a-b": {"from": "a", "to": "b"}}}
+        with Emulator.load(testbed, ManualClock(), seed=1) as emulator:
+            emulator.settle()
+            yield emulator
+            assert [mux.control for mux in emulator.muxes.values()] == [0x08, 0]
+
+
+BUSES = {1: 17, 2: 2}
+"""Bus of the suite to channel's bus."""
+
+
+class TestChannel(BehindMuxes, BusContract):
+    def open(self, emu: Emulator, bus: int) -> Host:
+        return SmbusHost(emu.smbus(BUSES[bus]))
+
+
+class TestSwitchedByHand(BehindMuxes, BusContract):
+    """The host moves the switches itself, before each transfer, as a kernel's mux driver does."""
+
+    def open(self, emu: Emulator, bus: int) -> Host:
+        return SwitchingHost(emu, {1: [(0x70, 13), (0x71, 0x80)], 2: [(0x70, 8)]}[bus])
+
+
+class SwitchingHost(SmbusHost):
+    def __init__(self, emu: Emulator, switches: list[tuple[int, int]]) -> None:
+        super().__init__(emu.smbus(0))
+        self._lock = emu.lock  # as the kernel locks an adapter and the muxes on it
+        self._switches = switches
+
+    def transfer(self, *messages: tuple[int, bytes | int]) -> list[bytes]:
+        with self._lock:
+            for address, control in self._switches:
+                self.bus.write_byte(address, control)
+            try:
+                return super().transfer(*messages)
+            finally:
+                for address, _ in reversed(self._switches):
+                    self.bus.write_byte(address, 8 if address == 0x70 else 0)
 
 
 class TestPreload(ServedContract):

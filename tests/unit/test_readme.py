@@ -38,6 +38,15 @@ def test_example_of_a_test(tmp_path: Path) -> None:
     assert printed("-c", code, cwd=tmp_path) == README.split(code)[1].split("```")[2].strip().splitlines()
 
 
+def test_the_board_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "board.yaml"
+    path.write_text(next(body for kind, body in BLOCKS if kind == "yaml" and "expanders:" in body))
+    with Emulator.load(path, clock=ManualClock(), seed=1) as emu:
+        emu.settle()
+        assert emu.smbus_of("a").read_byte_data(0x50, 0) == 0x18
+        assert emu.expanders["h"].INT is False  # IntL of a has fallen since power-up
+
+
 def test_the_hosts_five_lines(tmp_path: Path) -> None:
     code = next(body for kind, body in BLOCKS if kind == "python" and "i2c_msg.read" in body)
     (tmp_path / "host.py").write_text(code)

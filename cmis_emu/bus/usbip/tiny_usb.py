@@ -97,23 +97,23 @@ class TinyUsb:
 
     def _message(self, request: int, message: Message) -> Outcome:
         self._abandoned = False
-        target = self._bus.targets.get(message.address)
         with self._lock:
-            stop = True
+            stop, target = True, None
             try:
                 if not self._claims.begin(self, new=bool(request & FIRST)):
                     raise BusError(errno.EIO)  # it was silent for so long that it lost the bus
                 self._under_way = True
+                target = self._bus.targets.get(message.address)
                 if target is not None:
-                    target.line.limit_ns = DRIVER_LIMIT_NS  # nobody else is on the bus until the message is over
+                    target.bear(DRIVER_LIMIT_NS)  # nobody else is on the bus until the message is over
                 found = self._bus.run((message,))
                 stop = bool(request & LAST)
             except BusError as error:
                 self._status = _NACK
                 return _failed(error.errno, message)
             finally:
-                if target is not None and self._under_way:
-                    target.line.limit_ns = ADAPTER_LIMIT_NS
+                if target is not None:
+                    target.bear(ADAPTER_LIMIT_NS)
                 self._under_way = False
                 self._claims.end(self, stop=stop or self._gone or self._abandoned)
             self._status = _ACKNOWLEDGED
