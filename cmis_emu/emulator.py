@@ -122,7 +122,7 @@ class Emulator:
 
     def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
         """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
-        server = SocketServer(path, self.buses, self.lock, control)
+        server = SocketServer(path, self._served(control))
         self._servers.append(server)
         return server
 
@@ -131,9 +131,14 @@ class Emulator:
 
         Raises InputError for what is no KIND:ADDRESS, NotAvailableError for an address that cannot be had.
         """
-        way = open_way(text, Served(self.buses, self.lock, control))
+        way = open_way(text, self._served(control))
         self._servers.append(way)
         return way
+
+    def _served(self, control: ControlHandler | None) -> Served:
+        names = {plan.bus: f"CMIS-EMU port {plan.name}" for plan in self.testbed.ports}
+        interfaces = {plan.interface: self.buses[plan.bus] for plan in self.testbed.ports if plan.interface}
+        return Served(self.buses, self.lock, control, names, interfaces)
 
     # -- fibres --------------------------------------------------------------------------------------
 

@@ -34,13 +34,17 @@ _PINS = {
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
-    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values."""
+    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values.
+
+    interface: the network interface by whose name ethtool reaches the module; '' for none.
+    """
 
     name: str
     profile: str
     bus: int
     pins: Mapping[str, bool]
     registers: Mapping[str, Any]
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def parse_testbed(source: Located) -> Testbed:
             where = source.section("ports")[port.name]
             raise where.error("bus", f"bus {port.bus} of port {taken[port.bus]}", "a bus of its own for each port")
         taken[port.bus] = port.name
+    _check_interfaces(source.section("ports"), ports)
     fibres = source.section("fibres")
     plans = tuple(_fibre(fibres, name, {p.name for p in ports}) for name in fibres)
     _check_ends(fibres, plans)
@@ -145,7 +150,7 @@ def _port(ports: Located, name: str) -> PortPlan:
     plan = ports[name]
     if not isinstance(plan, Located):
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
-    plan.check_keys(("profile", "bus", "state", "registers"), ("bus",), field=f"port {name}")
+    plan.check_keys(("profile", "bus", "interface", "state", "registers"), ("bus",), field=f"port {name}")
     state = plan.section("state")
     state.check_keys(_PINS, field=f"port {name}: state")
     for pin, level in state.items():
@@ -171,7 +176,34 @@ def _port(ports: Located, name: str) -> PortPlan:
     for field, value in registers.items():
         _check_register(registers, field, value, f"port {name}: registers")
     pins = {_PINS[pin][0]: level ^ _PINS[pin][1] for pin, level in state.items()}
-    return PortPlan(name, profile, bus, pins, dict(registers) if profile else {})
+    return PortPlan(name, profile, bus, pins, dict(registers) if profile else {}, _interface(plan, name))
+
+
+_INTERFACE_MAX = 15  # bytes (IFNAMSIZ, with its NUL)
+
+
+def _interface(plan: Located, port: str) -> str:
+    """A name that Linux would take for a network interface."""
+    name = plan.get("interface", "")
+    if name == "" and "interface" not in plan:
+        return ""
+    fits = isinstance(name, str) and 0 < len(name.encode()) <= _INTERFACE_MAX and name not in (".", "..")
+    if not fits or any(character in "/:" or character.isspace() or character == "\0" for character in name):
+        expected = f"1 to {_INTERFACE_MAX} bytes without '/', ':' and space"
+        raise plan.error("interface", name, expected, field=f"port {port}: interface")
+    return str(name)
+
+
+def _check_interfaces(where: Located, ports: tuple[PortPlan, ...]) -> None:
+    taken: dict[str, str] = {}
+    for port in ports:
+        if port.interface in taken:
+            found = f"{port.interface!r} of port {taken[port.interface]}"
+            raise where.section(port.name).error(
+                "interface", found, "a name of its own for each port", field=f"port {port.name}: interface"
+            )
+        if port.interface:
+            taken[port.interface] = port.name
 
 
 def _check_register(registers: Located, name: str, value: Any, where: str) -> None:

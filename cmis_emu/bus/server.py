@@ -2,8 +2,8 @@
 
 One thread per connection, one request at a time; the protocol is in `preload/wire.py`. A client that dies,
 lies about lengths or sends rubbish loses its own connection and nothing else. Control requests (JSON) go to
-a handler that the composition root provides; this file knows nothing of ports and modules. A connection may
-turn into the USB cable of one adapter, for this machine's own kernel (`usbip/`).
+a handler that the composition root provides; this file knows nothing of ports and modules. Beside the socket it
+keeps the tree of files that the preloaded library shows as sysfs. A connection may turn into the USB cable of one adapter, for this machine's own kernel (`usbip/`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import os
 import socket
 import stat
 import struct
-import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.ethtool import legacy
+from cmis_emu.bus.ethtool.driver import Driver
+from cmis_emu.bus.ethtool.family import Family
 from cmis_emu.bus.listener import Listener
-from cmis_emu.bus.preload import wire
+from cmis_emu.bus.preload import tree, wire
 from cmis_emu.bus.usbip.hub import Hub
 from cmis_emu.bus.virtual import Message, VirtualBus
-from cmis_emu.bus.ways import ControlHandler, Served
+from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
 _HEADER = wire.REQUEST.size
@@ -36,20 +37,23 @@ _LOG = logging.getLogger(__name__)
 class SocketServer:
     """Listens on `path` until `close`. The socket file is private to the user and removed at the end."""
 
-    def __init__(
-        self,
-        path: Path,
-        buses: Mapping[int, VirtualBus],
-        lock: threading.RLock,
-        control: ControlHandler | None = None,
-    ) -> None:
+    def __init__(self, path: Path, served: Served) -> None:
         self.path = path
-        self._buses = buses
-        self._lock = lock
-        self._control = control
-        self._hub = Hub(buses, lock)
+        self._buses = served.buses
+        self._lock = served.lock
+        self._control = served.control
+        drivers = {name: Driver(bus) for name, bus in served.interfaces.items()}
+        self._drivers = drivers
+        self._family = Family(drivers, served.lock)
+        self._hub = Hub(served.buses, served.lock)
         listener = _listen(path)
         self._inode = _inode(path)
+        names = {bus: served.names.get(bus, f"CMIS-EMU bus {bus}") for bus in served.buses}
+        try:
+            tree.plant(tree.tree_of(path), names, drivers)
+        except OSError as error:
+            listener.close()
+            raise NotAvailableError(f"{tree.tree_of(path)}: {error.strerror or error}") from None
         self._listener = Listener(listener, self._converse, path.name)
 
     def close(self) -> None:
@@ -59,6 +63,7 @@ class SocketServer:
         with contextlib.suppress(OSError):
             if _inode(self.path) == self._inode:  # not the file of a server that came after
                 self.path.unlink()
+                tree.fell(tree.tree_of(self.path))
 
     def describe(self) -> list[str]:
         """Lines for the user: how to get in."""
@@ -94,6 +99,10 @@ class SocketServer:
         try:
             if op == wire.Op.CONTROL:
                 return (0, self._control(payload)) if self._control else (-errno.EOPNOTSUPP, b"")
+            if op == wire.Op.NETLINK:
+                return self._netlink(payload)
+            if op == wire.Op.ETHTOOL:
+                return self._ethtool(payload)
             bus = self._buses.get(bus_number)
             if bus is None:
                 return -errno.ENOENT, b""
@@ -121,6 +130,21 @@ class SocketServer:
             _LOG.exception("request %d of %d bytes failed", op, len(payload))
             return -errno.EIO, b""
         return -errno.EOPNOTSUPP, b""
+
+    def _netlink(self, payload: bytes) -> tuple[int, bytes]:
+        family, flags = wire.NETLINK.unpack_from(payload)
+        found = self._family.answer(payload[wire.NETLINK.size :], family, wire.NetlinkFlag(flags))
+        if found is None:
+            return 0, b""
+        return 1 + len(found), b"".join(wire.DATAGRAM.pack(len(each)) + each for each in found)
+
+    def _ethtool(self, payload: bytes) -> tuple[int, bytes]:
+        (name,) = wire.ETHTOOL.unpack_from(payload)
+        driver = self._drivers.get(name.partition(b"\0")[0].decode(errors="surrogateescape"))
+        if driver is None:
+            return -errno.ENODEV, b""
+        with self._lock:
+            return 0, legacy.answer(driver, payload[wire.ETHTOOL.size :])
 
     def _rdwr(self, bus: VirtualBus, payload: bytes) -> tuple[int, bytes]:
         count, _ = wire.RDWR.unpack_from(payload)
@@ -151,7 +175,7 @@ def serve(address: str, served: Served) -> SocketServer:
     """The way `unix:PATH`."""
     if not address:
         raise InputError("no path", "unix:PATH", field="--serve")
-    return SocketServer(Path(address), served.buses, served.lock, served.control)
+    return SocketServer(Path(address), served)
 
 
 def _listen(path: Path) -> socket.socket:

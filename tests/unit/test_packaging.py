@@ -32,7 +32,8 @@ def data_files() -> set[str]:
     maps = {
         f"cmis_emu/register_maps/{p.relative_to(ROOT / 'register_maps')}" for p in ROOT.glob("register_maps/**/*.yaml")
     }
-    return maps | {"cmis_emu/bus/preload/i2c_preload.c", "cmis_emu/py.typed"}
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "cmis_emu/bus/preload").glob("*.[ch]")}
+    return maps | sources | {"cmis_emu/py.typed"}
 
 
 @pytest.mark.timeout(300)
