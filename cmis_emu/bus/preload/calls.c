@@ -83,8 +83,15 @@ REPLACES int __openat64_2(int directory, const char *path, int flags)
 
 REPLACES int close(int fd)
 {
+    if (is_in_the_making(fd))
+        return error(EBADF);
+    if (hint(fd) == NULL)
+        return NEXT(close)(fd);
+    int cancel_state = begin_making(); /* from here on it is as good as closed, for every thread */
     detach(fd);
-    return NEXT(close)(fd);
+    int result = NEXT(close)(fd);
+    end_making(cancel_state);
+    return result;
 }
 
 static bool is_guest_safe(int fd)
@@ -96,6 +103,8 @@ static bool is_guest_safe(int fd)
 #define DUPLICATE(fd, call)                                                                                      \
     do {                                                                                                         \
         bool busy;                                                                                               \
+        if (is_in_the_making(fd))                                                                                \
+            return error(EBADF);                                                                                 \
         struct connection *connection = is_guest_safe(fd) ? acquire(fd, &busy) : NULL;                           \
         int duplicate = (call);                                                                                  \
         if (connection != NULL) {                                                                                \
@@ -161,6 +170,23 @@ REPLACES int fcntl64(int fd, int command, ...)
 
 /* ---------------------------------------------------------------- replaced: ioctl, read, write */
 
+/*
+ * The C library had a descriptor that is no terminal, but asks what only i2c-dev understands: was it ours coming or
+ * going? 1: try again, 0: it is not there, -1: it is what it is.
+ */
+static int was_ours(int fd, uint32_t number)
+{
+    if (!enabled || number < I2C_RETRIES || number > I2C_SMBUS)
+        return -1;
+    if (hint(fd) != NULL)
+        return 1;
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    if (NEXT(getsockname)(fd, (struct sockaddr *)&name, &length) != 0)
+        return errno == EBADF ? 0 : -1;
+    return name.ss_family == AF_UNIX ? 0 : -1;
+}
+
 REPLACES int ioctl(int fd, unsigned long request, ...)
 {
     TAKE_POINTER(argument, request)
@@ -168,20 +194,34 @@ REPLACES int ioctl(int fd, unsigned long request, ...)
     int answer;
     if (number == SIOCETHTOOL && ethtool_ioctl(fd, argument, &answer))
         return answer;
-    /* What the kernel does for every file, before the driver is asked. */
-    if (hint(fd) == NULL || number == FIOCLEX || number == FIONCLEX || number == FIONBIO)
-        return NEXT(ioctl)(fd, request, argument);
-    bool busy;
-    struct connection *connection = acquire(fd, &busy);
-    if (connection == NULL)
-        return busy ? error(EBUSY) : NEXT(ioctl)(fd, request, argument);
-    int result = do_ioctl(connection, fd, number, (unsigned long)argument);
-    unlock(connection);
-    return (int)outcome(result);
+    for (int attempt = 0;; attempt++) {
+        if (is_in_the_making(fd))
+            return error(EBADF);
+        struct connection *connection = NULL;
+        bool busy = false;
+        /* What the kernel does for every file, before the driver is asked. */
+        if (hint(fd) != NULL && number != FIOCLEX && number != FIONCLEX && number != FIONBIO)
+            connection = acquire(fd, &busy);
+        if (busy)
+            return error(EBUSY);
+        if (connection != NULL) {
+            int result = do_ioctl(connection, fd, number, (unsigned long)argument);
+            unlock(connection);
+            return (int)outcome(result);
+        }
+        answer = NEXT(ioctl)(fd, request, argument);
+        if (answer >= 0 || errno != ENOTTY)
+            return answer;
+        int was = was_ours(fd, number);
+        if (was <= 0 || attempt == 100)
+            return was < 0 ? error(ENOTTY) : error(EBADF);
+    }
 }
 
 #define PLAIN_OR(fd, buffer, count, is_read, next_call)                                                          \
     do {                                                                                                         \
+        if (is_in_the_making(fd))                                                                                \
+            return error(EBADF);                                                                                 \
         if (hint(fd) == NULL)                                                                                    \
             return (next_call);                                                                                  \
         bool busy;                                                                                               \
@@ -234,6 +274,8 @@ static ssize_t each_part(struct connection *connection, int fd, const struct iov
 
 #define VECTOR_OR(fd, parts, count, is_read, next_call)                                                          \
     do {                                                                                                         \
+        if (is_in_the_making(fd))                                                                                \
+            return error(EBADF);                                                                                 \
         if (hint(fd) == NULL)                                                                                    \
             return (next_call);                                                                                  \
         bool busy;                                                                                               \

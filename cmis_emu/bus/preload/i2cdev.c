@@ -7,18 +7,6 @@
 
 /* ---------------------------------------------------------------- the i2c-dev userspace ABI */
 
-enum {
-    I2C_RETRIES = 0x0701,
-    I2C_TIMEOUT = 0x0702,
-    I2C_SLAVE = 0x0703,
-    I2C_TENBIT = 0x0704,
-    I2C_FUNCS = 0x0705,
-    I2C_SLAVE_FORCE = 0x0706,
-    I2C_RDWR = 0x0707,
-    I2C_PEC = 0x0708,
-    I2C_SMBUS = 0x0720,
-};
-
 enum { /* message flags; TEN and PEC are client flags too */
     I2C_M_RD = 0x0001,
     I2C_CLIENT_PEC = 0x0004,

@@ -33,11 +33,45 @@ int existing_bus(int directory, const char *path)
     uint64_t functionality;
     int saved = errno;
     int bus = bus_of_path(directory, path);
-    int fd = bus < 0 ? -1 : dial((unsigned)bus, true, &functionality);
+    if (bus < 0)
+        return -1;
+    int cancel_state = begin_making();
+    int fd = dial((unsigned)bus, true, &functionality);
     if (fd >= 0)
         NEXT(close)(fd);
+    end_making(cancel_state);
     errno = saved;
     return fd >= 0 ? bus : -1;
+}
+
+/* Give a new stream a connection and a place in the table: 0 or -errno. */
+static int take_in(int fd, int bus, int flags, uint64_t functionality)
+{
+    if ((flags & O_CREAT) && (flags & O_EXCL))
+        return -EEXIST;
+    if (flags & O_DIRECTORY)
+        return -ENOTDIR;
+    struct connection *connection = take_connection();
+    if (connection == NULL)
+        return -ENOMEM;
+    if (!lock(connection)) { /* a handler closed what its thread was using, and now opens */
+        give_back(connection);
+        return -EBUSY;
+    }
+    connection->state = LIVE;
+    connection->process = getpid();
+    connection->generation = atomic_load(&fork_generation);
+    connection->address = connection->flags = 0;
+    connection->access = flags & O_ACCMODE;
+    connection->functionality = functionality;
+    atomic_store(&connection->abandoned, false);
+    atomic_store(&connection->bus, (uint32_t)bus);
+    atomic_store(&connection->inode, socket_inode(fd));
+    bool kept = remember(fd, connection);
+    if (!kept)
+        give_back(connection);
+    unlock(connection);
+    return kept ? 0 : -EMFILE;
 }
 
 /* Open by path: a descriptor, -errno, or NOT_OURS. */
@@ -47,46 +81,19 @@ int open_path(int directory, const char *path, int flags)
     if (bus < 0)
         return NOT_OURS;
     uint64_t functionality = 0;
+    int cancel_state = begin_making();
     int fd = dial((unsigned)bus, (flags & O_CLOEXEC) != 0, &functionality);
-    if (fd == -ENOENT)
-        return NOT_OURS;
-    if (fd == -ENODEV || fd == -ETIMEDOUT)
-        complain();
-    if (fd < 0)
-        return fd;
-
-    int problem = 0;
-    struct connection *connection = NULL;
-    if ((flags & O_CREAT) && (flags & O_EXCL))
-        problem = -EEXIST;
-    else if (flags & O_DIRECTORY)
-        problem = -ENOTDIR;
-    else if ((connection = take_connection()) == NULL)
-        problem = -ENOMEM;
-    if (problem == 0) {
-        if (!lock(connection)) { /* a handler closed what its thread was using, and now opens */
-            give_back(connection);
-            problem = -EBUSY;
-        } else {
-            connection->state = LIVE;
-            connection->process = getpid();
-            connection->generation = atomic_load(&fork_generation);
-            connection->address = connection->flags = 0;
-            connection->access = flags & O_ACCMODE;
-            connection->functionality = functionality;
-            atomic_store(&connection->abandoned, false);
-            atomic_store(&connection->bus, (uint32_t)bus);
-            atomic_store(&connection->inode, socket_inode(fd));
-            if (!remember(fd, connection)) {
-                give_back(connection);
-                problem = -EMFILE;
-            }
-            unlock(connection);
+    if (fd >= 0) {
+        int problem = take_in(fd, bus, flags, functionality);
+        if (problem != 0) {
+            NEXT(close)(fd);
+            fd = problem;
         }
+    } else if (fd == -ENODEV || fd == -ETIMEDOUT) {
+        complain();
     }
-    if (problem != 0)
-        NEXT(close)(fd);
-    return problem != 0 ? problem : fd;
+    end_making(cancel_state);
+    return fd == -ENOENT ? NOT_OURS : fd;
 }
 
 /* One of our sockets, which this program was started with: use it, over a stream of its own from the first call on. */

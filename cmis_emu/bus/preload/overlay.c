@@ -142,3 +142,34 @@ REPLACES char *__getcwd_chk(char *buffer, size_t size, size_t space)
 {
     return seen(NEXT(__getcwd_chk)(buffer, size, space));
 }
+
+/* A device file has no extended attributes; `ls -l` asks. */
+#define ATTRIBUTE_OR(path, without, next_call)                                                                   \
+    do {                                                                                                         \
+        char room[PATH_MAX];                                                                                     \
+        start();                                                                                                 \
+        if (existing_bus(AT_FDCWD, path) >= 0)                                                                   \
+            return (without);                                                                                    \
+        const char *place = overlaid(AT_FDCWD, path, room);                                                      \
+        return (next_call);                                                                                      \
+    } while (0)
+
+REPLACES ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
+{
+    ATTRIBUTE_OR(path, error(ENODATA), NEXT(getxattr)(place, name, value, size));
+}
+
+REPLACES ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
+{
+    ATTRIBUTE_OR(path, error(ENODATA), NEXT(lgetxattr)(place, name, value, size));
+}
+
+REPLACES ssize_t listxattr(const char *path, char *list, size_t size)
+{
+    ATTRIBUTE_OR(path, 0, NEXT(listxattr)(place, list, size));
+}
+
+REPLACES ssize_t llistxattr(const char *path, char *list, size_t size)
+{
+    ATTRIBUTE_OR(path, 0, NEXT(llistxattr)(place, list, size));
+}

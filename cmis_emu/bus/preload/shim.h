@@ -64,6 +64,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +85,7 @@
     X(access) X(faccessat) X(euidaccess) X(eaccess)                                                               \
     X(fopen) X(fopen64) X(readlink) X(readlinkat) X(__readlink_chk) X(__readlinkat_chk)                           \
     X(realpath) X(__realpath_chk) X(canonicalize_file_name) X(chdir) X(getcwd) X(__getcwd_chk)                    \
+    X(getxattr) X(lgetxattr) X(listxattr) X(llistxattr)                                                           \
     X(opendir) X(fdopendir) X(readdir) X(readdir64) X(readdir_r) X(readdir64_r) X(closedir)                       \
     X(rewinddir) X(seekdir) X(telldir) X(glob) X(glob64)                                                          \
     X(socket) X(bind) X(connect) X(getsockname) X(getpeername) X(setsockopt) X(getsockopt)                        \
@@ -189,6 +191,9 @@ void set_up_table(void);
 bool is_guest(void);
 void make_lock(pthread_mutex_t *lock);
 struct connection *hint(int fd);
+int begin_making(void);
+void end_making(int cancel_state);
+bool is_in_the_making(int fd);
 ino_t socket_inode(int fd);
 bool is_socket_of(const struct connection *connection, int fd);
 void forget(int fd, struct connection *expected);
@@ -240,6 +245,18 @@ int ask(struct exchange *exchange);
 
 enum { I2C_MAJOR = 89, NODE_MODE = 0660, NODE_INODE = 0x12c0000 };
 enum { NOT_OURS = INT_MIN };
+
+enum {
+    I2C_RETRIES = 0x0701,
+    I2C_TIMEOUT = 0x0702,
+    I2C_SLAVE = 0x0703,
+    I2C_TENBIT = 0x0704,
+    I2C_FUNCS = 0x0705,
+    I2C_SLAVE_FORCE = 0x0706,
+    I2C_RDWR = 0x0707,
+    I2C_PEC = 0x0708,
+    I2C_SMBUS = 0x0720,
+};
 
 int do_ioctl(struct connection *connection, int fd, uint32_t request, unsigned long argument);
 long do_plain(struct connection *connection, int fd, void *data, size_t count, bool read);

@@ -53,6 +53,8 @@ static int bus_at(int directory, const char *path, int flags)
 #define DESCRIPTOR_OR(out, fd, next_call)                                                                        \
     do {                                                                                                         \
         int bus = bus_of_descriptor(fd);                                                                         \
+        if (bus < 0 && is_in_the_making(fd))                                                                     \
+            return error(EBADF);                                                                                 \
         if (bus < 0)                                                                                             \
             return (next_call);                                                                                  \
         ANSWER(out, bus);                                                                                        \

@@ -206,13 +206,12 @@ static int connect_server(int fd)
 }
 
 /* A new stream to the emulator; the bus is what its name tells. A descriptor, or -errno. */
-static int connect_stream(unsigned bus, bool close_on_exec, bool named)
+static int connect_stream(unsigned bus, bool close_on_exec)
 {
     int fd = NEXT(socket)(AF_UNIX, SOCK_STREAM | (close_on_exec ? SOCK_CLOEXEC : 0), 0);
     if (fd < 0)
         return -errno;
-    if (named)
-        name_socket(fd, bus);
+    name_socket(fd, bus);
     int status = connect_server(fd);
     if (status == 0)
         return fd;
@@ -228,7 +227,7 @@ int dial(unsigned bus, bool close_on_exec, uint64_t *functionality)
     } hello = {htole32(PROTOCOL_VERSION), htole32((uint32_t)getpid())};
     uint64_t answer = 0;
 
-    int fd = connect_stream(bus, close_on_exec, true);
+    int fd = connect_stream(bus, close_on_exec);
     if (fd < 0)
         return fd;
     struct exchange exchange = {.fd = fd, .op = OP_OPEN, .bus = (uint16_t)bus};
@@ -248,15 +247,14 @@ int dial(unsigned bus, bool close_on_exec, uint64_t *functionality)
 /* One exchange that belongs to no device file, over a stream of its own. */
 int ask(struct exchange *exchange)
 {
-    int cancel_state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    int status = connect_stream(0, true, false);
+    int cancel_state = begin_making();
+    int status = connect_stream(0, true);
     if (status >= 0) {
         exchange->fd = status;
         status = run(exchange);
         NEXT(close)(exchange->fd);
     }
-    pthread_setcancelstate(cancel_state, NULL);
+    end_making(cancel_state);
     return status;
 }
 
@@ -271,7 +269,7 @@ static void take_place(int fd, int with)
  * Replace the stream of a locked connection by a new one under the same descriptor numbers. Slave address and
  * flags stay. For a child after fork, and for a stream that got out of step.
  */
-static int renew(struct connection *connection)
+static int replace_stream(struct connection *connection)
 {
     int fresh = dial(atomic_load(&connection->bus), true, &connection->functionality);
     if (fresh < 0) {
@@ -290,6 +288,14 @@ static int renew(struct connection *connection)
     connection->generation = atomic_load(&fork_generation);
     connection->state = LIVE;
     return 0;
+}
+
+static int renew(struct connection *connection)
+{
+    int cancel_state = begin_making();
+    int result = replace_stream(connection);
+    end_making(cancel_state);
+    return result;
 }
 
 /*

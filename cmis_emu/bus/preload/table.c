@@ -19,6 +19,7 @@ static bool fork_holds_table; /* set by the thread that forks, under the table's
 
 static _Atomic(pid_t) home_process; /* the process this memory belongs to */
 atomic_uint fork_generation;
+static atomic_uint making; /* sockets that are not in the table yet */
 static atomic_int *witness; /* 1; the kernel makes it 0 in a child that has memory of its own */
 
 typedef _Atomic(struct connection *) slot;
@@ -63,6 +64,35 @@ static slot *slot_of(int fd)
         return NULL;
     slot *chunk = atomic_load_explicit(&table[fd / CHUNK], memory_order_acquire);
     return chunk == NULL ? NULL : &chunk[fd % CHUNK];
+}
+
+/*
+ * A socket exists under its number before the table can say so. Whoever uses that number meanwhile, because it was
+ * something else a moment ago, is told what the kernel would say: that there is no such descriptor yet. A thread that
+ * is cancelled in between would leave the socket behind, so cancellation waits.
+ */
+int begin_making(void)
+{
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    atomic_fetch_add(&making, 1);
+    return cancel_state;
+}
+
+void end_making(int cancel_state)
+{
+    atomic_fetch_sub(&making, 1);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+bool is_in_the_making(int fd)
+{
+    if (atomic_load_explicit(&making, memory_order_relaxed) == 0 || hint(fd) != NULL)
+        return false;
+    int saved = errno;
+    bool is = named_bus(fd) >= 0 && hint(fd) == NULL;
+    errno = saved;
+    return is;
 }
 
 /* What the table says of a descriptor: a hint. The fast path of every replaced function. */
@@ -290,6 +320,7 @@ static void after_fork_in_child(void)
         make_lock(&connection->lock);
     atomic_store(&home_process, getpid());
     atomic_fetch_add(&fork_generation, 1);
+    atomic_store(&making, 0);
     if (witness != NULL)
         atomic_store(witness, 1);
 }
