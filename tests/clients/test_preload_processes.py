@@ -103,4 +103,3 @@ def test_a_killed_child_takes_nothing_with_it(server: FakeBusServer, python: Pyt
             os.waitpid(child, 0)
         print(read_at(fd, 4, 2))
     """) == ["b'\\x04\\x05'"]
-
