@@ -150,7 +150,7 @@ def _port(ports: Located, name: str) -> PortPlan:
     plan = ports[name]
     if not isinstance(plan, Located):
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
-    plan.check_keys(("profile", "bus", "interface", "state", "registers"), ("bus",), field=f"port {name}")
+    plan.check_keys(("profile", "bus", "state", "registers", "interface"), ("bus",), field=f"port {name}")
     state = plan.section("state")
     state.check_keys(_PINS, field=f"port {name}: state")
     for pin, level in state.items():
@@ -190,7 +190,7 @@ def _interface(plan: Located, port: str) -> str:
     fits = isinstance(name, str) and 0 < len(name.encode()) <= _INTERFACE_MAX and name not in (".", "..")
     if not fits or any(character in "/:" or character.isspace() or character == "\0" for character in name):
         expected = f"1 to {_INTERFACE_MAX} bytes without '/', ':' and space"
-        raise plan.error("interface", name, expected, field=f"port {port}: interface")
+        raise plan.error("interface", repr(name) if isinstance(name, str) else name, expected, field=f"port {port}: interface")
     return str(name)
 
 

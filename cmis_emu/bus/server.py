@@ -3,7 +3,8 @@
 One thread per connection, one request at a time; the protocol is in `preload/wire.py`. A client that dies,
 lies about lengths or sends rubbish loses its own connection and nothing else. Control requests (JSON) go to
 a handler that the composition root provides; this file knows nothing of ports and modules. Beside the socket it
-keeps the tree of files that the preloaded library shows as sysfs. A connection may turn into the USB cable of one adapter, for this machine's own kernel (`usbip/`).
+keeps the tree of files that the preloaded library shows as sysfs. A connection may turn into the USB cable of one
+adapter, for this machine's own kernel (`usbip/`).
 """
 
 from __future__ import annotations

@@ -201,8 +201,8 @@ static uint32_t port_of(int fd)
     return own.nl_pid;
 }
 
-/* Let the emulator answer one message; false when it is the kernel's. */
-static bool answered(int fd, const struct standin *standin, int family, const struct nlmsghdr *message)
+/* Let the emulator answer one message: 1 when it did, 0 when it is the kernel's, -errno when the emulator is gone. */
+static int answered(int fd, const struct standin *standin, int family, const struct nlmsghdr *message)
 {
     uint8_t found[ANSWERS_ROOM];
     bool extended = standin != NULL ? standin->extended : option(fd, SOL_NETLINK, NETLINK_EXT_ACK) != 0;
@@ -214,8 +214,9 @@ static bool answered(int fd, const struct standin *standin, int family, const st
     give(&exchange, &head, sizeof head);
     give(&exchange, message, message->nlmsg_len);
     expect(&exchange, found, sizeof found);
-    if (ask(&exchange) <= 0)
-        return false;
+    int status = ask(&exchange);
+    if (status <= 0)
+        return status;
     uint32_t port = standin != NULL ? standin->port : port_of(fd);
     for (uint32_t at = 0; at + 4 <= exchange.received;) {
         uint32_t length;
@@ -227,14 +228,14 @@ static bool answered(int fd, const struct standin *standin, int family, const st
         deliver(fd, standin, port, found + at, length);
         at += length;
     }
-    return true;
+    return 1;
 }
 
 /*
- * A datagram on its way out. True when it needs nothing more: its messages were answered by the emulator or passed on
- * one by one.
+ * A datagram on its way out. True when it needs nothing more, and then *result is what send() returns: its messages
+ * were answered by the emulator or passed on one by one.
  */
-static bool sent_elsewhere(int fd, const uint8_t *data, size_t length)
+static bool sent_elsewhere(int fd, const uint8_t *data, size_t length, ssize_t *result)
 {
     struct standin here;
     const struct standin *standin = NULL;
@@ -254,7 +255,12 @@ static bool sent_elsewhere(int fd, const uint8_t *data, size_t length)
             break;
         bool concerns = standin != NULL || message->nlmsg_type == (family == 0 ? FAMILY_WHEN_NONE : family) ||
                         (family == 0 && message->nlmsg_type == GENL_ID_CTRL);
-        if (!(concerns && answered(fd, standin, family, message)) && standin == NULL) {
+        int answer = concerns ? answered(fd, standin, family, message) : 0;
+        if (standin != NULL && answer <= 0) { /* nobody would ever answer */
+            *result = error(ECONNREFUSED);
+            return true;
+        }
+        if (answer <= 0) {
             if (first && at + NLMSG_ALIGN(message->nlmsg_len) >= length) {
                 errno = saved;
                 return false; /* it is all there is: as it was meant */
@@ -266,6 +272,7 @@ static bool sent_elsewhere(int fd, const uint8_t *data, size_t length)
         at += NLMSG_ALIGN(message->nlmsg_len);
     }
     errno = saved;
+    *result = (ssize_t)length;
     return true;
 }
 
@@ -327,13 +334,15 @@ static void tell_sender(int fd, ssize_t got, void *name, socklen_t *length)
 
 REPLACES ssize_t send(int fd, const void *data, size_t length, int flags)
 {
-    return sent_elsewhere(fd, data, length) ? (ssize_t)length : NEXT(send)(fd, data, length, flags);
+    ssize_t result;
+    return sent_elsewhere(fd, data, length, &result) ? result : NEXT(send)(fd, data, length, flags);
 }
 
 REPLACES ssize_t sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *to,
                         socklen_t to_length)
 {
-    return sent_elsewhere(fd, data, length) ? (ssize_t)length : NEXT(sendto)(fd, data, length, flags, to, to_length);
+    ssize_t result;
+    return sent_elsewhere(fd, data, length, &result) ? result : NEXT(sendto)(fd, data, length, flags, to, to_length);
 }
 
 REPLACES ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -343,9 +352,10 @@ REPLACES ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         return NEXT(sendmsg)(fd, message, flags);
     for (size_t i = 0; i < message->msg_iovlen; i++)
         length += message->msg_iov[i].iov_len;
+    ssize_t result;
     if (message->msg_iovlen == 1)
-        return sent_elsewhere(fd, message->msg_iov[0].iov_base, length) ? (ssize_t)length
-                                                                        : NEXT(sendmsg)(fd, message, flags);
+        return sent_elsewhere(fd, message->msg_iov[0].iov_base, length, &result) ? result
+                                                                                 : NEXT(sendmsg)(fd, message, flags);
     struct standin here;
     if (length > MESSAGE_MAX || !(standin_of(fd, &here) || is_generic_netlink(fd)))
         return NEXT(sendmsg)(fd, message, flags);
@@ -355,9 +365,11 @@ REPLACES ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         memcpy(whole + at, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
         at += message->msg_iov[i].iov_len;
     }
-    bool elsewhere = whole != NULL && sent_elsewhere(fd, whole, length);
+    bool elsewhere = whole != NULL && sent_elsewhere(fd, whole, length, &result);
+    int saved = errno;
     free(whole);
-    return elsewhere ? (ssize_t)length : NEXT(sendmsg)(fd, message, flags);
+    errno = saved;
+    return elsewhere ? result : NEXT(sendmsg)(fd, message, flags);
 }
 
 REPLACES ssize_t recv(int fd, void *buffer, size_t room, int flags)
