@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_links import links
+from bench_preload import over_preload
 from bench_usbip import over_usbip
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
@@ -258,6 +259,7 @@ def main() -> int:
     results: dict[str, Any] = dict(in_process(100_000 // scale))
     results |= firmware((1 << 20) // scale)
     results |= over_socket(20_000 // scale)
+    results |= over_preload(20_000 // scale)
     results |= over_usbip(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
