@@ -190,7 +190,8 @@ def _interface(plan: Located, port: str) -> str:
     fits = isinstance(name, str) and 0 < len(name.encode()) <= _INTERFACE_MAX and name not in (".", "..")
     if not fits or any(character in "/:" or character.isspace() or character == "\0" for character in name):
         expected = f"1 to {_INTERFACE_MAX} bytes without '/', ':' and space"
-        raise plan.error("interface", repr(name) if isinstance(name, str) else name, expected, field=f"port {port}: interface")
+        found = repr(name) if isinstance(name, str) else name
+        raise plan.error("interface", found, expected, field=f"port {port}: interface")
     return str(name)
 
 

@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 from cmis_emu.bus.errors import BusError
@@ -25,11 +26,16 @@ from cmis_emu.bus.ethtool.family import Family
 from cmis_emu.bus.listener import Listener
 from cmis_emu.bus.preload import tree, wire
 from cmis_emu.bus.usbip.hub import Hub
-from cmis_emu.bus.virtual import Message, VirtualBus
+from cmis_emu.bus.virtual import Message
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
 _HEADER = wire.REQUEST.size
+_CHUNK = 8192  # bytes; a transfer is much shorter
+# Plain numbers on the way of every transfer: members of an Enum cost as much there as the bus does.
+_RDWR, _CONTROL, _USB = int(wire.Op.RDWR), int(wire.Op.CONTROL), int(wire.Op.USB)
+_RD = int(wire.MessageFlag.RD)
+_request, _reply = wire.REQUEST.unpack_from, wire.REPLY.pack
 _CONTROL_MAX = 4_000_000
 _PROBE_S = 1.0  # a server that is alive accepts within this time, or is at least there
 _LOG = logging.getLogger(__name__)
@@ -71,34 +77,35 @@ class SocketServer:
         return [f"socket: {self.path}"]
 
     def _converse(self, client: socket.socket) -> None:
-        pending = bytearray()
+        receive, send, answer = client.recv, client.sendall, self._answer
+        pending = b""
         while True:
             while len(pending) < _HEADER:
-                block = client.recv(65536)
+                block = receive(_CHUNK)
                 if not block:
                     return
-                pending += block
-            length, op, bus = wire.REQUEST.unpack_from(pending)
-            if length > (_CONTROL_MAX if op == wire.Op.CONTROL else wire.PAYLOAD_MAX):
-                client.sendall(wire.REPLY.pack(0, -errno.EMSGSIZE))
+                pending = pending + block if pending else block
+            length, op, bus = _request(pending)
+            if length > (_CONTROL_MAX if op == _CONTROL else wire.PAYLOAD_MAX):
+                send(_reply(0, -errno.EMSGSIZE))
                 return
             end = _HEADER + length
-            while len(pending) < end:
-                block = client.recv(65536)
-                if not block:
+            if len(pending) < end:
+                pending = _until(client, pending, end)
+                if not pending:
                     return
-                pending += block
-            payload = bytes(pending[_HEADER:end])
-            del pending[:end]
-            status, reply = self._answer(op, bus, payload)
-            client.sendall(wire.REPLY.pack(len(reply), status) + reply)
-            if op == wire.Op.USB and status == wire.PLUGGED:
-                self._hub.plug(bus, client, bytes(pending))
+            status, found = answer(op, bus, pending[_HEADER:end])
+            pending = pending[end:] if len(pending) > end else b""
+            send(_reply(len(found), status) + found)
+            if op == _USB and status == wire.PLUGGED:
+                self._hub.plug(bus, client, pending)
                 return
 
     def _answer(self, op: int, bus_number: int, payload: bytes) -> tuple[int, bytes]:
         try:
-            if op == wire.Op.CONTROL:
+            if op == _RDWR:
+                return self._rdwr(bus_number, payload)
+            if op == _CONTROL:
                 return (0, self._control(payload)) if self._control else (-errno.EOPNOTSUPP, b"")
             if op == wire.Op.NETLINK:
                 return self._netlink(payload)
@@ -107,8 +114,6 @@ class SocketServer:
             bus = self._buses.get(bus_number)
             if bus is None:
                 return -errno.ENOENT, b""
-            if op == wire.Op.RDWR:
-                return self._rdwr(bus, payload)
             if op == wire.Op.SMBUS:
                 address, read, command, size, flags, _, data = wire.SMBUS.unpack(payload)
                 with self._lock:
@@ -118,7 +123,7 @@ class SocketServer:
                 if version != wire.PROTOCOL_VERSION:
                     return -errno.EPROTO, b""
                 return 0, wire.OPEN_REPLY.pack(wire.FUNCTIONALITY)
-            if op == wire.Op.USB:
+            if op == _USB:
                 version, plug = wire.USB.unpack(payload)
                 if version != wire.PROTOCOL_VERSION:
                     return -errno.EPROTO, b""
@@ -147,29 +152,41 @@ class SocketServer:
         with self._lock:
             return 0, legacy.answer(driver, payload[wire.ETHTOOL.size :])
 
-    def _rdwr(self, bus: VirtualBus, payload: bytes) -> tuple[int, bytes]:
-        count, _ = wire.RDWR.unpack_from(payload)
-        if not 1 <= count <= wire.MESSAGES_MAX:
-            return -errno.EINVAL, b""
-        at = wire.RDWR.size
-        data_at = at + count * wire.MESSAGE.size
-        messages: list[Message] = []
-        for _ in range(count):
-            address, flags, length, _ = wire.MESSAGE.unpack_from(payload, at)
-            at += wire.MESSAGE.size
-            if length > wire.MESSAGE_LENGTH_MAX:
-                return -errno.EINVAL, b""
-            if flags & wire.MessageFlag.RD:
-                messages.append(Message(address, flags, b"", length))
-            else:
-                data = payload[data_at : data_at + length]
-                if len(data) != length:
-                    return -errno.EINVAL, b""
-                data_at += length
-                messages.append(Message(address, flags, data))
+    def _rdwr(self, bus_number: int, payload: bytes) -> tuple[int, bytes]:
+        bus = self._buses.get(bus_number)
+        if bus is None:
+            return -errno.ENOENT, b""
+        messages = _known_messages(payload) if len(payload) <= _KNOWN_MAX else _messages(payload)
         with self._lock:
             results = bus.transfer(messages)
-        return count, b"".join(results)
+        return len(messages), b"".join(results)
+
+
+def _messages(payload: bytes) -> tuple[Message, ...]:
+    """The messages of a RDWR request. Raises BusError EINVAL, or struct.error."""
+    count, _ = wire.RDWR.unpack_from(payload)
+    at = wire.RDWR.size
+    data_at = at + count * wire.MESSAGE.size
+    messages: list[Message] = []
+    for address, flags, length, _ in wire.MESSAGE.iter_unpack(payload[at:data_at]):
+        if length > wire.MESSAGE_LENGTH_MAX:
+            raise BusError(errno.EINVAL)
+        if flags & _RD:
+            messages.append(Message(address, flags, b"", length))
+        else:
+            data = payload[data_at : data_at + length]
+            if len(data) != length:
+                raise BusError(errno.EINVAL)
+            data_at += length
+            messages.append(Message(address, flags, data))
+    if len(messages) != count or not 1 <= count <= wire.MESSAGES_MAX:
+        raise BusError(errno.EINVAL)
+    return tuple(messages)
+
+
+_KNOWN_MAX = 64  # bytes
+_known_messages = lru_cache(maxsize=1024)(_messages)
+"""Hosts that poll send the same short requests again and again; nobody changes a message."""
 
 
 def serve(address: str, served: Served) -> SocketServer:
@@ -177,6 +194,17 @@ def serve(address: str, served: Served) -> SocketServer:
     if not address:
         raise InputError("no path", "unix:PATH", field="--serve")
     return SocketServer(Path(address), served)
+
+
+def _until(client: socket.socket, pending: bytes, end: int) -> bytes:
+    """What is pending and all that comes until there are `end` bytes; nothing when the client hangs up before."""
+    found = bytearray(pending)
+    while len(found) < end:
+        block = client.recv(1 << 16)
+        if not block:
+            return b""
+        found += block
+    return bytes(found)
 
 
 def _listen(path: Path) -> socket.socket:

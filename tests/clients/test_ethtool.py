@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -269,6 +270,16 @@ def test_the_old_ioctl(client: Any, served: Emulator, interface: str, size: int)
 
 def test_the_old_ioctl_on_an_empty_cage(client: Any) -> None:
     assert client("legacy", "Ethernet24") == {"info": "ENXIO"}
+
+
+def test_the_command(folder: Path) -> None:
+    testbed = folder / "testbed.yaml"
+    testbed.write_text("version: 1\nports:\n  a: {profile: qsfpdd-400g-dr4, bus: 1, interface: Ethernet0}\n")
+    command = [sys.executable, "-m", "cmis_emu", "exec", str(testbed), "--"]
+    done = run_in(os.environ, *command, tool_path("ethtool", "ethtool"), "-m", "Ethernet0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert decoded(done.stdout)["Vendor PN"] == "QDD-400G-DR4"
+    assert "(ModuleReady)" in done.stdout
 
 
 def test_interfaces_have_numbers_of_their_own() -> None:

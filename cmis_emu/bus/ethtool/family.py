@@ -174,9 +174,7 @@ class Family:
 
     def _own_header(self, name: str) -> bytes:
         index = next(number for number, known in self._indices.items() if known == name)
-        return netlink.nest(
-            _HEADER, netlink.attribute(_INDEX, netlink.U32.pack(index)), netlink.text(_DEVICE, name)
-        )
+        return netlink.nest(_HEADER, netlink.attribute(_INDEX, netlink.U32.pack(index)), netlink.text(_DEVICE, name))
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -195,9 +193,7 @@ class Family:
         bank = found[_BANK].number() if _BANK in found else 0
         address = found[_I2C_ADDRESS].number() if _I2C_ADDRESS in found else ADDRESS
         data = self._drivers[name].read(page, bank, offset, length, address)
-        return [
-            netlink.reply(request, _EEPROM_REPLY, VERSION, self._own_header(name), netlink.attribute(_DATA, data))
-        ]
+        return [netlink.reply(request, _EEPROM_REPLY, VERSION, self._own_header(name), netlink.attribute(_DATA, data))]
 
     def _module(self, request: Request, _: dict[int, Attribute], name: str) -> list[bytes]:
         policy, mode = self._drivers[name].power()

@@ -306,10 +306,9 @@ int transact(struct connection *connection, struct exchange *exchange)
 {
     if (connection->state == DEAD)
         return -ENODEV;
-    bool borrowed = is_guest();
-    bool inherited = connection->process != getpid() ||
-                     connection->generation != atomic_load_explicit(&fork_generation, memory_order_relaxed);
-    if (!borrowed && (connection->state == STALE || inherited)) {
+    bool own = connection->process == getpid() &&
+               connection->generation == atomic_load_explicit(&fork_generation, memory_order_relaxed);
+    if ((!own || connection->state == STALE) && !is_guest()) {
         int problem = renew(connection);
         if (problem != 0)
             return problem;

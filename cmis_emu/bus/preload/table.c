@@ -220,7 +220,8 @@ struct connection *acquire(int fd, bool *busy)
     *busy = false;
     if (hint(fd) == NULL)
         return NULL;
-    is_guest(); /* takes over what a bare fork left behind, its locks above all */
+    if (witness == NULL || atomic_load_explicit(witness, memory_order_relaxed) == 0)
+        is_guest(); /* takes over what a bare fork left behind, its locks above all */
     while ((connection = hint(fd)) != NULL) {
         if (!lock(connection)) {
             *busy = is_socket_of(connection, fd);
