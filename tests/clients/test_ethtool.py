@@ -15,6 +15,8 @@ from preloaded import HERE, Run, build, run_in, tool_path
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.ethtool.family import FIRST_INDEX
+from cmis_emu.bus.tap import Transaction
+from cmis_emu.registers.field import LOWER
 
 DR4 = "qsfpdd-400g-dr4"
 PORTS = {
@@ -129,6 +131,19 @@ def test_a_copper_cable(ethtool: Run, served: Emulator, kernel: str) -> None:
     assert number(found["Cable assembly length"]) == 0.5
     assert number(found["Attenuation at 25.8GHz"]) == module.peek(0, 207, 1)[0]
     assert not any("Channel" in row for row in found)
+
+
+@pytest.mark.rule("HOST-03")
+@pytest.mark.parametrize(("interface", "pages"), [("Ethernet0", (0, 1, 2, 0x11)), ("Ethernet16", (0,))])
+def test_what_it_reads(ethtool: Run, served: Emulator, interface: str, pages: tuple[int, ...]) -> None:
+    """Whole halves; of a flat module no page but 00h. Newer versions read more."""
+    seen: list[Transaction] = []
+    served.ports[PORT_OF[interface]].target.taps.append(seen.append)
+    assert ethtool("-m", interface).returncode == 0
+    halves = {(each.page, each.address) for each in seen if each.read and len(each.data) == 128}
+    assert halves >= {(LOWER, 0), *((page, 128) for page in pages)}
+    assert pages != (0,) or {page for page, _ in halves} == {LOWER, 0}
+    assert max(len(each.data) for each in seen) == 128
 
 
 def test_pages_banks_offsets(ethtool: Run, served: Emulator, kernel: str) -> None:

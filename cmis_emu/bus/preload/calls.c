@@ -218,7 +218,8 @@ REPLACES int ioctl(int fd, unsigned long request, ...)
     }
 }
 
-#define PLAIN_OR(fd, buffer, count, is_read, next_call)                                                          \
+/* `ours` on a descriptor of ours, with its connection locked; otherwise `next_call`. */
+#define TRANSFER_OR(fd, ours, next_call)                                                                         \
     do {                                                                                                         \
         if (is_in_the_making(fd))                                                                                \
             return error(EBADF);                                                                                 \
@@ -228,14 +229,15 @@ REPLACES int ioctl(int fd, unsigned long request, ...)
         struct connection *connection = acquire(fd, &busy);                                                      \
         if (connection == NULL)                                                                                  \
             return busy ? error(EBUSY) : (next_call);                                                            \
-        long result = do_plain(connection, fd, buffer, count, is_read);                                          \
+        long result = (ours);                                                                                    \
         unlock(connection);                                                                                      \
         return (ssize_t)outcome(result);                                                                         \
     } while (0)
 
 REPLACES ssize_t read(int fd, void *buffer, size_t count)
 {
-    PLAIN_OR(fd, buffer, count, true, netlink_received(buffer, count, NEXT(read)(fd, buffer, count), 0));
+    TRANSFER_OR(fd, do_plain(connection, fd, buffer, count, true),
+                netlink_received(buffer, count, NEXT(read)(fd, buffer, count), 0));
 }
 
 /* read() in fortified programs; the C library ends the program when the buffer is too small. */
@@ -243,15 +245,15 @@ REPLACES ssize_t __read_chk(int fd, void *buffer, size_t count, size_t room)
 {
     if (count > room)
         return NEXT(__read_chk)(fd, buffer, count, room);
-    PLAIN_OR(fd, buffer, count, true, NEXT(__read_chk)(fd, buffer, count, room));
+    TRANSFER_OR(fd, do_plain(connection, fd, buffer, count, true), NEXT(__read_chk)(fd, buffer, count, room));
 }
 
 REPLACES ssize_t write(int fd, const void *buffer, size_t count)
 {
-    PLAIN_OR(fd, (void *)(uintptr_t)buffer, count, false, NEXT(write)(fd, buffer, count));
+    TRANSFER_OR(fd, do_plain(connection, fd, (void *)(uintptr_t)buffer, count, false), NEXT(write)(fd, buffer, count));
 }
 
-/* i2c-dev has no vectored calls of its own: the kernel makes one read or write of each part, as long as they are full. */
+/* i2c-dev has no vectored calls: the kernel makes one read or write of each part, as long as they are full. */
 static ssize_t each_part(struct connection *connection, int fd, const struct iovec *parts, int count, bool is_read)
 {
     ssize_t done = 0;
@@ -272,27 +274,12 @@ static ssize_t each_part(struct connection *connection, int fd, const struct iov
     return done;
 }
 
-#define VECTOR_OR(fd, parts, count, is_read, next_call)                                                          \
-    do {                                                                                                         \
-        if (is_in_the_making(fd))                                                                                \
-            return error(EBADF);                                                                                 \
-        if (hint(fd) == NULL)                                                                                    \
-            return (next_call);                                                                                  \
-        bool busy;                                                                                               \
-        struct connection *connection = acquire(fd, &busy);                                                      \
-        if (connection == NULL)                                                                                  \
-            return busy ? error(EBUSY) : (next_call);                                                            \
-        long result = each_part(connection, fd, parts, count, is_read);                                          \
-        unlock(connection);                                                                                      \
-        return (ssize_t)outcome(result);                                                                         \
-    } while (0)
-
 REPLACES ssize_t readv(int fd, const struct iovec *parts, int count)
 {
-    VECTOR_OR(fd, parts, count, true, NEXT(readv)(fd, parts, count));
+    TRANSFER_OR(fd, each_part(connection, fd, parts, count, true), NEXT(readv)(fd, parts, count));
 }
 
 REPLACES ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    VECTOR_OR(fd, parts, count, false, NEXT(writev)(fd, parts, count));
+    TRANSFER_OR(fd, each_part(connection, fd, parts, count, false), NEXT(writev)(fd, parts, count));
 }

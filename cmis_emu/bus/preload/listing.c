@@ -5,6 +5,9 @@
 
 #include "shim.h"
 
+/* On LP64 the names with 64 are the same functions. Elsewhere listings stay what they are. */
+#ifdef __LP64__
+
 /* A directory that is open and has something of ours in it. */
 struct listing {
     DIR *directory;
@@ -80,7 +83,8 @@ static DIR *opened(DIR *directory)
     path[length < 0 ? 0 : length] = 0;
     bool device = strcmp(path, "/dev") == 0;
     DIR *mine = NULL;
-    if ((device || is_below(path, "/sys")) && (size_t)snprintf(ours, sizeof ours, "%s%s", tree_path, path) < sizeof ours)
+    bool fits = (size_t)snprintf(ours, sizeof ours, "%s%s", tree_path, path) < sizeof ours;
+    if (fits && (device || is_below(path, "/sys")))
         mine = NEXT(opendir)(ours);
     struct listing *listing = mine == NULL ? NULL : calloc(1, sizeof *listing);
     if (listing != NULL) {
@@ -123,8 +127,6 @@ static struct dirent *next_entry(DIR *directory)
 }
 
 /* ---------------------------------------------------------------- replaced */
-
-_Static_assert(sizeof(struct dirent) == sizeof(struct dirent64), "the 64-bit names are the same on LP64");
 
 REPLACES DIR *opendir(const char *path)
 {
@@ -293,3 +295,5 @@ REPLACES int scandirat64(int directory, const char *path, struct dirent64 ***res
 
 GLOB(glob, glob_t, struct stat, stat, lstat, readdir)
 GLOB(glob64, glob64_t, struct stat64, stat64, lstat64, readdir64)
+
+#endif

@@ -33,7 +33,7 @@
  *
  * Limits: LP64 Linux with glibc is what was tested; static programs, set-uid programs and runtimes that make their
  * own system calls (Go) never come through here; fopen() of a device file, posix_spawn file actions that open one,
- * nftw(), fts of the C library and a bare getdents64() are not replaced.
+ * nftw(), fts of the C library, a bare getdents64(), recvmmsg() and sendmmsg() are not replaced.
  */
 
 #ifndef CMIS_EMU_SHIM_H

@@ -162,7 +162,8 @@ static void name_socket(int fd, unsigned bus)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, NAME_FORMAT, bus, (long)getpid(),
                           atomic_fetch_add(&dialled, 1));
-    (void)!NEXT(bind)(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length));
+    size_t size = offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length;
+    (void)!NEXT(bind)(fd, (struct sockaddr *)&name, (socklen_t)size);
 }
 
 /* The bus that a socket's name tells, or -1. */
@@ -173,7 +174,9 @@ int named_bus(int fd)
     unsigned bus, count;
     long process;
     memset(&name, 0, sizeof name);
-    if (NEXT(getsockname)(fd, (struct sockaddr *)&name, &length) != 0 || name.sun_family != AF_UNIX || name.sun_path[0] != 0)
+    if (NEXT(getsockname)(fd, (struct sockaddr *)&name, &length) != 0)
+        return -1;
+    if (name.sun_family != AF_UNIX || name.sun_path[0] != 0)
         return -1;
     name.sun_path[sizeof name.sun_path - 1] = 0;
     return sscanf(name.sun_path + 1, NAME_FORMAT, &bus, &process, &count) == 3 && bus <= UINT16_MAX ? (int)bus : -1;

@@ -1,4 +1,4 @@
-/* What the stress programs share: one combined transfer, and reads whose answer is known (memory of the fake server). */
+/* What the stress programs share: one combined transfer, and reads whose answer is known. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/i2c-dev.h>

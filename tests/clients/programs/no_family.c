@@ -19,7 +19,8 @@ static const void *other(const void *data, size_t length, char *copy)
 
 ssize_t send(int fd, const void *data, size_t length, int flags)
 {
-    ssize_t (*next)(int, const void *, size_t, int) = (ssize_t(*)(int, const void *, size_t, int))dlsym(RTLD_NEXT, "send");
+    ssize_t (*next)(int, const void *, size_t, int) =
+        (ssize_t(*)(int, const void *, size_t, int))dlsym(RTLD_NEXT, "send");
     char copy[256];
     return next(fd, other(data, length, copy), length, flags);
 }
