@@ -160,7 +160,7 @@ class Emulator:
 
     def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
         """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
-        server = SocketServer(path, self.buses, self.lock, control)
+        server = SocketServer(path, self._served(control))
         self._servers.append(server)
         return server
 
@@ -169,11 +169,16 @@ class Emulator:
 
         Raises InputError for what is no KIND:ADDRESS, NotAvailableError for an address that cannot be had.
         """
-        with self.lock:
-            slots = PortSlots(self.ports, self.clock, self.bus_of, self.add_port)
-        way = open_way(text, Served(self.buses, self.lock, control, slots))
+        way = open_way(text, self._served(control))
         self._servers.append(way)
         return way
+
+    def _served(self, control: ControlHandler | None) -> Served:
+        with self.lock:
+            slots = PortSlots(self.ports, self.clock, self.bus_of, self.add_port)
+        names = {self.bus_of(port).number: f"CMIS-EMU port {port}" for port in self.ports}
+        interfaces = {plan.interface: self.bus_of(plan.name) for plan in self.testbed.ports if plan.interface}
+        return Served(self.buses, self.lock, control, slots, names, interfaces)
 
     # -- fibres --------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class PortPlan:
     """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values.
 
     behind: the channel on which it sits, where there is a mux between it and the bus.
+    interface: the network interface by whose name ethtool reaches the module; '' for none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class PortPlan:
     pins: Mapping[str, bool]
     registers: Mapping[str, Any]
     behind: Channel | None = None
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def parse_testbed(source: Located) -> Testbed:
     if not ports:
         raise source.error("ports", "no port", "at least one")
     plan = board.read({port.name: (section[port.name], Place(port.bus, port.behind), port.pins) for port in ports})
+    _check_interfaces(section, ports)
     fibres = source.section("fibres")
     plans = tuple(_fibre(fibres, name, {p.name for p in ports}) for name in fibres)
     _check_ends(fibres, plans)
@@ -162,7 +165,7 @@ def _port(ports: Located, name: str, board: BoardReader) -> PortPlan:
     plan = ports[name]
     if not isinstance(plan, Located):
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
-    plan.check_keys(("profile", "bus", "state", "registers", *PLACE_KEYS[1:]), field=f"port {name}")
+    plan.check_keys(("profile", "bus", "state", "registers", "interface", *PLACE_KEYS[1:]), field=f"port {name}")
     state = plan.section("state")
     state.check_keys(_PINS, field=f"port {name}: state")
     for pin, level in state.items():
@@ -186,7 +189,43 @@ def _port(ports: Located, name: str, board: BoardReader) -> PortPlan:
     for register, value in registers.items():
         _check_register(registers, register, value, f"port {name}: registers")
     pins = {_PINS[pin][0]: level ^ _PINS[pin][1] for pin, level in state.items()}
-    return PortPlan(name, profile, place.bus, pins, dict(registers) if profile else {}, place.behind)
+    return PortPlan(
+        name,
+        profile,
+        place.bus,
+        pins,
+        dict(registers) if profile else {},
+        behind=place.behind,
+        interface=_interface(plan, name),
+    )
+
+
+_INTERFACE_MAX = 15  # bytes (IFNAMSIZ, with its NUL)
+
+
+def _interface(plan: Located, port: str) -> str:
+    """A name that Linux would take for a network interface."""
+    name = plan.get("interface", "")
+    if name == "" and "interface" not in plan:
+        return ""
+    fits = isinstance(name, str) and 0 < len(name.encode()) <= _INTERFACE_MAX and name not in (".", "..")
+    if not fits or any(character in "/:" or character.isspace() or character == "\0" for character in name):
+        expected = f"1 to {_INTERFACE_MAX} bytes without '/', ':' and space"
+        found = repr(name) if isinstance(name, str) else name
+        raise plan.error("interface", found, expected, field=f"port {port}: interface")
+    return str(name)
+
+
+def _check_interfaces(where: Located, ports: tuple[PortPlan, ...]) -> None:
+    taken: dict[str, str] = {}
+    for port in ports:
+        if port.interface in taken:
+            found = f"{port.interface!r} of port {taken[port.interface]}"
+            raise where.section(port.name).error(
+                "interface", found, "a name of its own for each port", field=f"port {port.name}: interface"
+            )
+        if port.interface:
+            taken[port.interface] = port.name
 
 
 def _check_register(registers: Located, name: str, value: Any, where: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from bench_calls import per_call_us
 from bench_links import links
 from bench_load import under_load
+from bench_preload import over_preload
 from bench_socket import over_socket
 from bench_usbip import over_usbip
 
@@ -173,6 +174,7 @@ def main() -> int:
     results: dict[str, Any] = dict(in_process(100_000 // scale))
     results |= firmware((1 << 20) // scale)
     results |= over_socket(20_000 // scale)
+    results |= over_preload(20_000 // scale)
     results |= over_usbip(20_000 // scale)
     results |= under_load(10.0 / scale)
     for size in (1, 32, 128, 1024):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
@@ -29,12 +29,18 @@ ControlHandler = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages."""
+    """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages.
+
+    names: of adapters, by number, where they have one. interfaces: the buses of modules that ethtool reaches, by the
+    name of a network interface.
+    """
 
     buses: Mapping[int, VirtualBus]
     lock: threading.RLock
     control: ControlHandler | None = None
     slots: Slots | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+    interfaces: Mapping[str, VirtualBus] = field(default_factory=dict)
 
 
 class Way(Protocol):

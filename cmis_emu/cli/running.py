@@ -51,6 +51,9 @@ def run(
         click.echo(f"emulator '{name}' runs {source}, seed {emulator.seed}, speed {speed:g}")
         for line in _buses(emulator, name):
             click.echo(f"  {line}")
+        for plan in emulator.testbed.ports:
+            if plan.interface:
+                click.echo(f"  port {plan.name}: cmis-emu exec --attach {name} -- ethtool -m {plan.interface}")
         for line in (line for way in ways for line in way.describe()):
             click.echo(f"  {line}")
         if folder is not None:

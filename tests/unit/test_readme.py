@@ -54,6 +54,21 @@ def test_the_hosts_five_lines(tmp_path: Path) -> None:
     assert printed("-m", "cmis_emu", "exec", "qsfpdd-400g-dr4", "--", *program, cwd=tmp_path)[-1].endswith("] mW")
 
 
+def test_listings_and_ethtool(tmp_path: Path) -> None:
+    testbed = next(body for kind, body in BLOCKS if kind == "yaml" and "interface: Ethernet0" in body)
+    (tmp_path / "testbed.yaml").write_text(testbed)
+    shown = next(body for _, body in BLOCKS if body.startswith("$ cmis-emu exec testbed.yaml -- i2cdetect -l"))
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    for part in shown.split("$ cmis-emu exec testbed.yaml -- ")[1:]:
+        command, *lines = part.splitlines()
+        program, *arguments = shlex.split(command)
+        found = shutil.which(program, path=path)
+        if found is None:
+            continue  # tests/clients says so
+        done = printed("-m", "cmis_emu", "exec", "testbed.yaml", "--", found, *arguments, cwd=tmp_path)
+        assert [line for line in lines if line != "..." and line not in done] == []
+
+
 def test_the_update_of_firmware(tmp_path: Path) -> None:
     code = next(body for kind, body in BLOCKS if kind == "python" and "0x0101, len(image)" in body)
     printed(
