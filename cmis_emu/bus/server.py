@@ -8,12 +8,9 @@ turn into the USB cable of one adapter, for this machine's own kernel (`usbip/`)
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import os
 import socket
-import stat
 import struct
 import threading
 from collections.abc import Mapping
@@ -22,14 +19,14 @@ from pathlib import Path
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.listener import Listener
 from cmis_emu.bus.preload import wire
+from cmis_emu.bus.socket_file import SocketFile
 from cmis_emu.bus.usbip.hub import Hub
 from cmis_emu.bus.virtual import Message, VirtualBus
 from cmis_emu.bus.ways import ControlHandler, Served
-from cmis_emu.errors import InputError, NotAvailableError
+from cmis_emu.errors import InputError
 
 _HEADER = wire.REQUEST.size
 _CONTROL_MAX = 4_000_000
-_PROBE_S = 1.0  # a server that is alive accepts within this time, or is at least there
 _LOG = logging.getLogger(__name__)
 
 
@@ -48,17 +45,14 @@ class SocketServer:
         self._lock = lock
         self._control = control
         self._hub = Hub(buses, lock)
-        listener = _listen(path)
-        self._inode = _inode(path)
-        self._listener = Listener(listener, self._converse, path.name)
+        self._file = SocketFile(path, "choose another --name")
+        self._listener = Listener(self._file.listener, self._converse, path.name)
 
     def close(self) -> None:
         """Stop listening, drop every client, remove the socket file."""
         self._listener.close()
         self._hub.close()
-        with contextlib.suppress(OSError):
-            if _inode(self.path) == self._inode:  # not the file of a server that came after
-                self.path.unlink()
+        self._file.remove()
 
     def describe(self) -> list[str]:
         """Lines for the user: how to get in."""
@@ -152,49 +146,3 @@ def serve(address: str, served: Served) -> SocketServer:
     if not address:
         raise InputError("no path", "unix:PATH", field="--serve")
     return SocketServer(Path(address), served.buses, served.lock, served.control)
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at `path`; takes over the place of a server that died."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            if not stat.S_ISSOCK(path.stat().st_mode):
-                raise NotAvailableError(f"{path}: found a file that is no socket, expected a free place")
-            if _alive(path):
-                raise NotAvailableError(f"{path}: another emulator listens there; choose another --name")
-            path.unlink()
-        previous = os.umask(0o077)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(previous)
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise NotAvailableError(f"{path}: {error.strerror or error}") from None
-    except NotAvailableError:
-        listener.close()
-        raise
-    return listener
-
-
-def _alive(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True  # busy, or not ours to ask
-        return True
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

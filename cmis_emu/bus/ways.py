@@ -19,6 +19,7 @@ from cmis_emu.errors import InputError
 WAYS = {
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
+    "vhost-user": "cmis_emu.bus.vhost_user.server",
 }
 """Kind to module."""
 

@@ -97,7 +97,12 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--name", default="default", show_default=True, help="how commands find this emulator")
 @click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
-@click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in: unix:PATH, usbip:[HOST:]PORT")
+@click.option(
+    "--serve",
+    multiple=True,
+    metavar="KIND:ADDRESS",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH",
+)
 @click.option(
     "--nvm",
     type=click.Path(path_type=Path),

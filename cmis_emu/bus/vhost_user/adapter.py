@@ -1,0 +1,67 @@
+"""The adapter itself: requests in, messages on a virtual bus out, done or failed; more the guest cannot be told.
+
+Owns transfers. A request that goes on keeps the bus for the next one, and takes it down with it when it fails. One
+adapter is one master; several guests on one bus are several masters on it (`claims.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+
+from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.vhost_user.requests import Request
+from cmis_emu.bus.virtual import VirtualBus
+
+_LOG = logging.getLogger(__name__)
+
+
+class Adapter:
+    """One guest's master on `bus`, as long as its ring runs. `run` and `give_up` are for one thread."""
+
+    def __init__(self, bus: VirtualBus, lock: threading.RLock) -> None:
+        self._bus = bus
+        self._lock = lock
+        with lock:
+            self._claims = bus.claimed(lock)
+        self._open = False  # in the middle of a transfer
+        self._failing = False
+        self._gone = False
+
+    def run(self, requests: Iterable[Request]) -> list[bytes | None]:
+        """Serve requests in their order: what each read (b"" for a write), None where it failed."""
+        with self._lock:
+            return [self._one(request) for request in requests]
+
+    def abandon(self) -> None:
+        """Nobody wants what is under way; for any thread, and without the lock, which that may have."""
+        self._gone = True
+
+    def give_up(self) -> None:
+        """The guest asks no more; a bus that it was holding is free."""
+        with self._lock:
+            self._claims.give_up(self)
+
+    def _one(self, request: Request) -> bytes | None:
+        goes_on = request.goes_on
+        if self._failing:
+            self._failing = goes_on
+            return None
+        claims = self._claims
+        stop = True
+        try:
+            if not claims.begin(self, new=not self._open) or self._gone:
+                return None  # it was silent for so long that it lost the bus; or nobody waits any more
+            found = self._bus.run((request.message,))
+            stop = not goes_on
+            return found[0] if found else b""
+        except BusError:
+            return None
+        except Exception:
+            _LOG.exception("a request to address %d failed", request.message.address)
+            return None
+        finally:
+            self._failing = stop and goes_on
+            self._open = not stop
+            claims.end(self, stop=stop or self._gone)
