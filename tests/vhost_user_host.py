@@ -101,9 +101,7 @@ class FrontEnd:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         self.connection.sendmsg([data], [rights] if descriptors else [])
 
-    def ask(
-        self, request: int, payload: bytes = b"", descriptors: Sequence[int] = (), flags: int = VERSION
-    ) -> bytes:
+    def ask(self, request: int, payload: bytes = b"", descriptors: Sequence[int] = (), flags: int = VERSION) -> bytes:
         """A message and its reply. Raises ConnectionResetError when the other side hangs up."""
         self.send(request, payload, descriptors, flags)
         head = self._exactly(12)

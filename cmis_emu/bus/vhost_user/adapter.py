@@ -31,8 +31,27 @@ class Adapter:
 
     def run(self, requests: Iterable[Request]) -> list[bytes | None]:
         """Serve requests in their order: what each read (b"" for a write), None where it failed."""
+        found: list[bytes | None] = []
+        claims = self._claims
+        begun = False
         with self._lock:
-            return [self._one(request) for request in requests]
+            for request in requests:
+                goes_on = request.goes_on
+                if self._failing:
+                    self._failing = bool(goes_on)
+                    found.append(None)
+                    continue
+                begun = begun or self._begin()
+                data = self._one(request) if begun else None
+                found.append(data)
+                self._open = bool(goes_on) and data is not None
+                self._failing = bool(goes_on) and data is None
+                if begun and not self._open:
+                    claims.end(self, stop=True)
+                    begun = False
+            if begun:
+                claims.end(self, stop=self._gone)
+        return found
 
     def abandon(self) -> None:
         """Nobody wants what is under way; for any thread, and without the lock, which that may have."""
@@ -43,25 +62,23 @@ class Adapter:
         with self._lock:
             self._claims.give_up(self)
 
-    def _one(self, request: Request) -> bytes | None:
-        goes_on = request.goes_on
-        if self._failing:
-            self._failing = goes_on
-            return None
-        claims = self._claims
-        stop = True
+    def _begin(self) -> bool:
+        """Have the bus for a message. False: it was silent for so long that it lost it, or nobody waits any more."""
         try:
-            if not claims.begin(self, new=not self._open) or self._gone:
-                return None  # it was silent for so long that it lost the bus; or nobody waits any more
+            begun = self._claims.begin(self, new=not self._open)
+        except BusError:
+            return False
+        if begun and self._gone:
+            self._claims.end(self, stop=True)
+            return False
+        return begun
+
+    def _one(self, request: Request) -> bytes | None:
+        try:
             found = self._bus.run((request.message,))
-            stop = not goes_on
-            return found[0] if found else b""
         except BusError:
             return None
         except Exception:
             _LOG.exception("a request to address %d failed", request.message.address)
             return None
-        finally:
-            self._failing = stop and goes_on
-            self._open = not stop
-            claims.end(self, stop=stop or self._gone)
+        return found[0] if found else b""

@@ -33,25 +33,27 @@ class Memory:
 
     def __init__(self, regions: list[Region]) -> None:
         self._regions = regions
-        self._start, self._end, self._bytes = (
-            (regions[0].guest, regions[0].end, regions[0].bytes) if regions else (0, 0, memoryview(b""))
-        )
+        self.near = (0, 0, memoryview(b""))
+        """Start, end and bytes of the region that was looked at last: buffers come from one more often than not."""
 
     def at(self, address: int, length: int) -> memoryview:
         """`length` bytes at a guest address, in one region. Raises ProtocolError."""
-        start = self._start
-        if not (start <= address and address + length <= self._end):
-            self._turn(address, length)
-            start = self._start
-        return self._bytes[address - start : address - start + length]
+        found = self.pieces(address, length)
+        if len(found) != 1:
+            raise _outside("guest", address, length)
+        return found[0]
 
     def pieces(self, address: int, length: int) -> list[memoryview]:
-        """As `at`, but from one region into the next if need be."""
+        """`length` bytes at a guest address, from one region into the next if need be. Raises ProtocolError."""
+        start, end, view = self.near
+        if start <= address and address + length <= end:
+            return [view[address - start : address - start + length]]
         found = []
         while length:
             region = next((each for each in self._regions if each.guest <= address < each.end), None)
             if region is None:
                 raise _outside("guest", address, length)
+            self.near = region.guest, region.end, region.bytes
             here = min(length, region.end - address)
             found.append(region.bytes[address - region.guest : address - region.guest + here])
             address += here
@@ -67,14 +69,6 @@ class Memory:
             if at >= 0 and at + length <= len(region.bytes):
                 return region.bytes[at : at + length]
         raise _outside("front-end", address, length)
-
-    def _turn(self, address: int, length: int) -> None:
-        """Another region is the first to be looked at: buffers come from one more often than not."""
-        for region in self._regions:
-            if region.guest <= address and address + length <= region.end:
-                self._start, self._end, self._bytes = region.guest, region.end, region.bytes
-                return
-        raise _outside("guest", address, length)
 
 
 def mapped(payload: bytes, descriptors: list[int]) -> Memory:

@@ -6,10 +6,9 @@ driver cuts them into buffers is its own affair.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from cmis_emu.bus.vhost_user.errors import ProtocolError
 from cmis_emu.bus.vhost_user.ring import Chain
@@ -17,7 +16,11 @@ from cmis_emu.bus.virtual import I2C_M_RD, Message
 
 _HEADER: Final = Struct("<HHI")  # address << 1, padding, flags
 _HEADER_SIZE: Final = _HEADER.size
+_unpack: Final = _HEADER.unpack_from
+_NOT_ADDRESS: Final = 0xFF01
 LENGTH_MAX: Final = 0xFFFF  # struct i2c_msg has 16 bits for it
+BYTES_MAX: Final = _HEADER_SIZE + 2 * LENGTH_MAX + 1
+"""Of a chain, whatever it says."""
 NO_ADDRESS: Final = -1
 
 
@@ -35,38 +38,35 @@ _FAIL_NEXT, _READ = int(Flag.FAIL_NEXT), int(Flag.READ)
 _OK, _ERROR = bytes([Status.OK]), bytes([Status.ERROR])
 
 
-@dataclass(slots=True)
-class Request:
+class Request(NamedTuple):
     """One request; its message has NO_ADDRESS where the address is none of 7 bits."""
 
     chain: Chain
     message: Message
-    goes_on: bool
+    goes_on: int  # not 0: the next request belongs to the same transfer
 
 
 def parse(chain: Chain) -> Request:
     """The request of a chain. Raises ProtocolError."""
-    readable, writable = chain.readable, chain.writable
-    out = sum(map(len, readable))
-    room = sum(map(len, writable)) - 1
+    data = b"".join(chain.readable)
+    out = len(data)
+    room = chain.length - out - 1
     if not (_HEADER_SIZE <= out <= _HEADER_SIZE + LENGTH_MAX and 0 <= room <= LENGTH_MAX):
         raise ProtocolError(
             f"request: found {out} bytes to read and {room + 1} to write, expected {_HEADER_SIZE} and 1 and, "
             f"besides, at most {LENGTH_MAX}"
         )
-    data = b"".join(readable)
-    address, _, flags = _HEADER.unpack_from(data)
+    address, _, flags = _unpack(data)
+    where = NO_ADDRESS if address & _NOT_ADDRESS else address >> 1
     if flags & _READ:
         if out != _HEADER_SIZE:
             raise ProtocolError(f"request: found a read with {out - _HEADER_SIZE} bytes to send, expected none")
-        message = Message(address >> 1, I2C_M_RD, b"", room)
+        message = Message(where, I2C_M_RD, b"", room)
     else:
         if room:
             raise ProtocolError(f"request: found a write with room for {room} bytes of data, expected none")
-        message = Message(address >> 1, 0, data[_HEADER_SIZE:])
-    if address & 0xFF01:
-        message.address = NO_ADDRESS
-    return Request(chain, message, bool(flags & _FAIL_NEXT))
+        message = Message(where, 0, data[_HEADER_SIZE:])
+    return Request(chain, message, flags & _FAIL_NEXT)
 
 
 def answer(request: Request, found: bytes | None) -> int:
@@ -76,8 +76,13 @@ def answer(request: Request, found: bytes | None) -> int:
     """
     length = request.message.length
     body = bytes(length) + _ERROR if found is None else found + _OK
-    at = 0
-    for view in request.chain.writable:
-        view[:] = body[at : at + len(view)]
-        at += len(view)
+    writable = request.chain.writable
+    if len(writable) == 1:
+        writable[0][:] = body
+    else:
+        at = 0
+        for view in writable:
+            end = at + len(view)
+            view[:] = body[at:end]
+            at = end
     return length + 1

@@ -6,10 +6,9 @@ change its memory at any time, so everything is read once and what was read is c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntFlag
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from cmis_emu.bus.vhost_user.errors import ProtocolError
 from cmis_emu.bus.vhost_user.memory import Memory
@@ -17,6 +16,7 @@ from cmis_emu.bus.vhost_user.memory import Memory
 SIZE_MAX: Final = 32768
 CHAIN_MAX: Final = 1024  # descriptors; Linux makes chains of three in a ring of any size
 _DESCRIPTOR: Final = Struct("<QIHH")  # guest address, length, flags, next
+_unpack: Final = _DESCRIPTOR.unpack_from
 _USED: Final = Struct("<II")  # head of the chain, bytes written
 _MASK: Final = 0xFFFF
 _NO_INTERRUPT: Final = 1
@@ -31,24 +31,36 @@ class DescriptorFlag(IntFlag):
 _NEXT, _WRITE, _INDIRECT = (int(flag) for flag in DescriptorFlag)
 
 
-@dataclass(slots=True)
-class Chain:
-    """One descriptor chain: what the driver says, and where it wants its answer."""
+class Chain(NamedTuple):
+    """One descriptor chain: what the driver says, where it wants its answer, and how many bytes both have."""
 
     head: int
-    readable: list[memoryview] = field(default_factory=list)
-    writable: list[memoryview] = field(default_factory=list)
+    readable: list[memoryview]
+    writable: list[memoryview]
+    length: int
 
 
 class Ring:
     """The ring of `size` entries at three addresses of the front end; `position` is the next available index."""
 
     def __init__(
-        self, memory: Memory, size: int, addresses: tuple[int, int, int], position: int, *, indirect: bool, events: bool
+        self,
+        memory: Memory,
+        size: int,
+        addresses: tuple[int, int, int],
+        position: int,
+        bytes_max: int,
+        *,
+        indirect: bool,
+        events: bool,
     ) -> None:
-        """`indirect`, `events`: the features INDIRECT_DESC and EVENT_IDX were agreed on. Raises ProtocolError."""
+        """`bytes_max`: of all buffers of a chain. `indirect`, `events`: INDIRECT_DESC and EVENT_IDX were agreed on.
+
+        Raises ProtocolError.
+        """
         self.position = position
         self._size = size
+        self._bytes_max = bytes_max
         self._addresses = addresses
         self._indirect = indirect
         self._events = events
@@ -79,52 +91,59 @@ class Ring:
 
     def take(self) -> Chain:
         """The next chain, after `waiting` has said that there is one. Raises ProtocolError."""
-        head = self._available[2 + self.position % self._size]
-        chain = Chain(head)
-        self._walk(chain, self._descriptors, head, nested=False)
+        table, entries = self._descriptors, self._size
+        head = at = self._available[2 + self.position % entries]
+        memory = self._memory
+        start, end, view = memory.near
+        readable: list[memoryview] = []
+        writable: list[memoryview] = []
+        count = total = 0
+        while True:
+            if at >= entries or count == entries:
+                raise ProtocolError(f"chain {head}: found descriptor {at} after {count}, expected an end of {entries}")
+            address, length, flags, following = _unpack(table, at * 16)
+            if flags & _INDIRECT:
+                table = self._table(head, address, length, flags, nested=table is not self._descriptors)
+                entries, at, count = length // 16, 0, 0
+                start, end, view = memory.near
+                continue
+            count += 1
+            total += length
+            if not length or total > self._bytes_max:
+                raise ProtocolError(
+                    f"chain {head}: found a buffer of {length} bytes, {total} in all, expected some, and at most "
+                    f"{self._bytes_max} in all"
+                )
+            if flags & _WRITE:
+                side = writable
+            elif writable:
+                raise ProtocolError(f"chain {head}: found a buffer to read after one to write")
+            else:
+                side = readable
+            if start <= address and address + length <= end:
+                side.append(view[address - start : address - start + length])
+            else:
+                side += memory.pieces(address, length)
+                start, end, view = memory.near
+            if not flags & _NEXT:
+                break
+            at = following
         self.position = (self.position + 1) & _MASK
-        return chain
+        return Chain(head, readable, writable, total)
 
     def listen(self) -> None:
         """The driver shall tell of the next chain that it makes available; look again after this."""
         if self._events:
             self._used[2 + 4 * self._size] = self.position
 
-    def _walk(self, chain: Chain, table: memoryview, at: int, *, nested: bool) -> None:
-        size = len(table) // 16
-        writable = chain.writable
-        for _ in range(min(size, CHAIN_MAX)):
-            if at >= size:
-                raise ProtocolError(f"descriptor: found number {at}, expected less than {size}")
-            address, length, flags, following = _DESCRIPTOR.unpack_from(table, at * 16)
-            if flags & _INDIRECT:
-                if nested or not self._indirect or flags & (_NEXT | _WRITE) or length % 16:
-                    raise ProtocolError(
-                        f"descriptor {at}: found an indirect table of {length} bytes with flags {flags:#x}, expected "
-                        "one of 16 bytes for each descriptor, at the end of a chain that has none yet"
-                    )
-                if not 0 < length <= 16 * CHAIN_MAX:
-                    raise ProtocolError(f"descriptor {at}: found an indirect table of {length} bytes, expected less")
-                self._walk(chain, self._memory.at(address, length), 0, nested=True)
-                return
-            if not length:
-                raise ProtocolError(f"descriptor {at}: found a buffer of no bytes")
-            if flags & _WRITE:
-                self._add(writable, address, length)
-            elif writable:
-                raise ProtocolError(f"descriptor {at}: found one to read after one to write")
-            else:
-                self._add(chain.readable, address, length)
-            if not flags & _NEXT:
-                return
-            at = following
-        raise ProtocolError(f"chain {chain.head}: found no end after {min(size, CHAIN_MAX)} descriptors")
-
-    def _add(self, views: list[memoryview], address: int, length: int) -> None:
-        try:
-            views.append(self._memory.at(address, length))
-        except ProtocolError:
-            views += self._memory.pieces(address, length)
+    def _table(self, head: int, address: int, length: int, flags: int, *, nested: bool) -> memoryview:
+        """An indirect table, which ends a chain."""
+        if nested or not self._indirect or flags & (_NEXT | _WRITE) or length % 16 or not 0 < length <= 16 * CHAIN_MAX:
+            raise ProtocolError(
+                f"chain {head}: found an indirect table of {length} bytes with flags {flags:#x}, expected 16 bytes "
+                f"for each of up to {CHAIN_MAX} descriptors, at the end of a chain that has none yet"
+            )
+        return self._memory.at(address, length)
 
     # -- to the driver -------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from cmis_emu.bus.vhost_user.carrier import Carrier
 from cmis_emu.bus.vhost_user.errors import ProtocolError
 from cmis_emu.bus.vhost_user.events import Call, Kick
 from cmis_emu.bus.vhost_user.memory import Memory, mapped
+from cmis_emu.bus.vhost_user.requests import BYTES_MAX
 from cmis_emu.bus.vhost_user.ring import SIZE_MAX, Ring
 from cmis_emu.bus.vhost_user.wire import Feature, Message, Request
 from cmis_emu.bus.virtual import VirtualBus
@@ -204,6 +205,7 @@ class Session:
             self._size,
             self._addresses,
             self._position,
+            BYTES_MAX,
             indirect=bool(self._features & Feature.INDIRECT_DESC),
             events=bool(self._features & Feature.EVENT_IDX),
         )
