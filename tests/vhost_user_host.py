@@ -47,7 +47,7 @@ TABLES = 0xE_0000
 BUFFERS = 0xF_F000  # and on into the next region
 
 
-class ShortCount(OSError):  # noqa: N818 - it is what Linux calls it
+class ShortCount(OSError):
     """Fewer messages than wanted were sent: `done` of them. i2c-virtio knows no more; SMBus calls make EIO of it."""
 
     def __init__(self, done: int) -> None:
@@ -127,11 +127,11 @@ class FrontEnd:
         reply = self.ask(SET_MEM_TABLE, table, [file] * len(regions), VERSION | NEED_REPLY)
         assert reply == bytes(8)
 
-    def hung_up(self) -> bool:
-        """Has the other side hung up (or will it, within a moment)?"""
-        with contextlib.suppress(ConnectionResetError):
-            while block := self.connection.recv(4096):
-                assert block
+    def hung_up_in_the_end(self) -> bool:
+        """Does the other side hang up, whatever it says before that? Raises TimeoutError."""
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            while self.connection.recv(65536):
+                pass
         return True
 
     def _exactly(self, size: int) -> bytes:
