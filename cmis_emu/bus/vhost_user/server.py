@@ -54,11 +54,7 @@ class VhostUserServer:
             chardev = shlex.quote(f"socket,id=i2c{number},path={place}")
             device = f"vhost-user-i2c-pci,chardev=i2c{number}"
             lines.append(f"bus {number} by vhost-user: qemu-system-x86_64 ... -chardev {chardev} -device {device}")
-        return [
-            *lines,
-            f"and once, with the same size twice: {_MEMORY}",
-            "in the guest: modprobe -a i2c-virtio i2c-dev",
-        ]
+        return [*lines, f"and once, with one size: {_MEMORY}", "in the guest: modprobe -a i2c-virtio i2c-dev"]
 
     def _converse(self, bus: VirtualBus, client: socket.socket) -> None:
         Session(client, bus, self._lock).run()
@@ -66,11 +62,11 @@ class VhostUserServer:
 
 def serve(address: str, served: Served) -> VhostUserServer:
     """The way `vhost-user:PATH[@BUS]`: that bus at PATH. Without BUS all: one at PATH, several at PATH-BUS each."""
-    asked = re.fullmatch(r"(.+)@([0-9]+)", address)
+    asked = re.fullmatch(r"(.*)@([0-9]+)", address)
     path, number = (address, None) if asked is None else (asked[1], int(asked[2]))
     numbers = sorted(served.buses)
-    if not path or not numbers:
-        raise InputError(repr(f"vhost-user:{address}"), f"{_FORM}, such as vhost-user:lab.sock", field="--serve")
+    if not path.removesuffix("/") or not numbers:
+        raise InputError("no path", f"{_FORM}, such as vhost-user:lab.sock", field="--serve")
     if number is not None and number not in served.buses:
         raise InputError(f"bus {number}", f"one of {', '.join(map(str, numbers))} ({_FORM})", field="--serve")
     if number is None and len(numbers) > 1:

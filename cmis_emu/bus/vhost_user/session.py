@@ -225,7 +225,7 @@ class Session:
 
 def _agreed(what: str, found: int, offered: int) -> int:
     if found & ~offered:
-        raise ProtocolError(f"{what}: found {found:#x}, expected nothing beyond the {int(offered):#x} that are offered")
+        raise ProtocolError(f"{what}: found {found:#x}, expected nothing beyond the {offered:#x} that are offered")
     return found
 
 

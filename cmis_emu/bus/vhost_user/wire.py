@@ -90,13 +90,13 @@ class Feature(IntFlag):
     VERSION_1 = 1 << 32
 
 
-OFFERED: Final = (
+OFFERED: Final = int(
     Feature.ZERO_LENGTH_REQUEST
     | Feature.INDIRECT_DESC
     | Feature.EVENT_IDX
     | Feature.PROTOCOL_FEATURES
     | Feature.VERSION_1
-)
+)  # a number: the complement of a flag has known bits only
 PROTOCOL_REPLY_ACK: Final = 1 << 3
 PROTOCOL_OFFERED: Final = PROTOCOL_REPLY_ACK
 
