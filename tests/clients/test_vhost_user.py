@@ -355,6 +355,23 @@ def test_a_transfer_that_failed_frees_the_bus(emu: Emulator, driver: VirtioDrive
     assert time.monotonic() - start < claims.SILENCE_S / 2
 
 
+@pytest.mark.parametrize(("indirect", "fits"), [(True, 4), (False, 1)])
+@pytest.mark.parametrize("last", [A, 0x51])
+def test_a_transfer_that_does_not_fit_the_ring(
+    emu: Emulator, new: Callable[..., VirtioDriver], indirect: bool, fits: int, last: int
+) -> None:
+    """Linux drops the rest of it, and what it queued never says that it is the end."""
+    driver = new(indirect=indirect)
+    messages = [(A, b"\x00")] * (fits - 1) + [(last, b"\x00")] + [(A, 1)] * 2
+    with pytest.raises(ShortCount) as short:
+        driver.transfer(*messages)
+    assert short.value.done == fits - (last != A)
+    start = time.monotonic()
+    assert emu.smbus(1).read_byte_data(A, 0) == 0x18  # nobody waits for the end
+    assert time.monotonic() - start < claims.SILENCE_S / 2
+    driver.transfer((A, b"\x81"))  # and the next transfer is another one
+
+
 def test_many_guests_on_one_socket(new: Callable[..., VirtioDriver]) -> None:
     drivers = [new(events=n % 2 == 0) for n in range(6)]
     failures: list[BaseException] = []

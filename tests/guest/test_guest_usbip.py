@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest.machine import Job, Machine
-from guest_bench import DR4, PYTHON, Bench, pause, until
+from guest.machine import Machine
+from guest_bench import DR4, PYTHON, Bench, complaints, looping, pause, until
 
 from cmis_emu.bus.usbip.server import UsbIpServer
 
@@ -15,25 +15,6 @@ pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LOOP = """
-import errno, sys, time
-from smbus2 import SMBus, i2c_msg
-seen, end = [], time.monotonic() + float(sys.argv[2])
-with SMBus(int(sys.argv[1])) as bus:
-    open("/run/looping", "w").close()
-    while time.monotonic() < end:
-        try:
-            got = i2c_msg.read(0x50, 128)
-            bus.i2c_rdwr(i2c_msg.write(0x50, [128]), got)
-            word = "ok" if bytes(got)[1:5] == b"CMIS" else "wrong"
-        except OSError as error:
-            word = errno.errorcode[error.errno]
-        if seen[-1:] != [word]:
-            seen.append(word)
-        if word not in sys.argv[3].split(","):
-            break
-print(" ".join(seen))
-"""
 SLOW = """
 import errno, sys, time
 from smbus2 import SMBus
@@ -54,8 +35,7 @@ with SMBus(int(sys.argv[1])) as bus:
 def _the_kernel_is_well(guest_machine: Machine) -> Iterator[None]:
     """No test leaves the guest's kernel with a complaint about itself."""
     yield
-    found = guest_machine.run("dmesg | grep -E 'BUG|Oops|WARNING:|Call Trace|hung task'").output
-    assert found == "", guest_machine.run("dmesg | tail -60").output
+    assert complaints(guest_machine) == ""
 
 
 def test_the_stock_tool_lists_what_there_is(guest: Bench) -> None:
@@ -143,15 +123,8 @@ def test_a_host_that_knows_nothing_of_the_emulator_brings_a_module_up(guest: Ben
         assert {guest.emu.ports["b"].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
 
 
-def looping(guest: Bench, adapter: int, tolerated: str, limit_s: float = 20.0) -> Job:
-    guest.machine.run("rm -f /run/looping")
-    job = guest.python(LOOP, adapter, limit_s, tolerated)
-    until(lambda: guest.machine.run("ls /run/looping").code == 0)
-    return job
-
-
 def test_a_module_is_pulled_in_mid_transfer(guest: Bench) -> None:
-    job = looping(guest, guest.adapter(1), "ok,ENXIO", 3.0)
+    job = looping(guest.machine, guest.adapter(1), "ok,ENXIO", 3.0)
     port = guest.emu.ports["a"]
     for _ in range(3):
         pause(0.3)
@@ -179,7 +152,7 @@ def test_a_stretched_clock_up_to_what_the_driver_bears(guest: Bench) -> None:
 
 def test_the_server_dies_in_mid_transfer_and_comes_back(guest: Bench) -> None:
     before = guest.adapter(1)
-    job = looping(guest, before, "ok")
+    job = looping(guest.machine, before, "ok")
     host, port = guest.server.address
     guest.server.close()
     words = job.wait().output.split()

@@ -21,6 +21,7 @@ _NOT_ADDRESS: Final = 0xFF01
 LENGTH_MAX: Final = 0xFFFF  # struct i2c_msg has 16 bits for it
 BYTES_MAX: Final = _HEADER_SIZE + 2 * LENGTH_MAX + 1
 """Of a chain, whatever it says."""
+BUFFERS_MAX: Final = 3  # of a request, as drivers make it: header, data, status
 NO_ADDRESS: Final = -1
 
 

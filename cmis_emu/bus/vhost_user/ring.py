@@ -6,6 +6,7 @@ change its memory at any time, so everything is read once and what was read is c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntFlag
 from struct import Struct
 from typing import Final, NamedTuple
@@ -32,9 +33,13 @@ _NEXT, _WRITE, _INDIRECT = (int(flag) for flag in DescriptorFlag)
 
 
 class Chain(NamedTuple):
-    """One descriptor chain: what the driver says, where it wants its answer, and how many bytes both have."""
+    """One descriptor chain: what the driver says, where it wants its answer, and how many bytes both have.
+
+    `entries`: how many descriptors of the ring itself it takes.
+    """
 
     head: int
+    entries: int
     readable: list[memoryview]
     writable: list[memoryview]
     length: int
@@ -97,14 +102,14 @@ class Ring:
         start, end, view = memory.near
         readable: list[memoryview] = []
         writable: list[memoryview] = []
-        count = total = 0
+        own = count = total = 0
         while True:
             if at >= entries or count == entries:
                 raise ProtocolError(f"chain {head}: found descriptor {at} after {count}, expected an end of {entries}")
             address, length, flags, following = _unpack(table, at * 16)
             if flags & _INDIRECT:
                 table = self._table(head, address, length, flags, nested=table is not self._descriptors)
-                entries, at, count = length // 16, 0, 0
+                entries, at, own, count = length // 16, 0, count + 1, 0
                 start, end, view = memory.near
                 continue
             count += 1
@@ -129,7 +134,11 @@ class Ring:
                 break
             at = following
         self.position = (self.position + 1) & _MASK
-        return Chain(head, readable, writable, total)
+        return Chain(head, own or count, readable, writable, total)
+
+    def room(self, chains: Iterable[Chain], buffers: int) -> bool:
+        """Could a driver that has made these chains available, and no others, have added one of so many buffers?"""
+        return sum(chain.entries for chain in chains) + (1 if self._indirect else buffers) <= self._size
 
     def listen(self) -> None:
         """The driver shall tell of the next chain that it makes available; look again after this."""
