@@ -21,6 +21,7 @@ from typing import Any
 
 from bench_links import links
 from bench_usbip import over_usbip
+from bench_vhost_user import over_vhost_user
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.bus.preload import wire
@@ -259,6 +260,7 @@ def main() -> int:
     results |= firmware((1 << 20) // scale)
     results |= over_socket(20_000 // scale)
     results |= over_usbip(20_000 // scale)
+    results |= over_vhost_user(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
     results |= _in_child(f"links(128, {5 if scale == 1 else 2})")

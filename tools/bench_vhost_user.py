@@ -2,8 +2,10 @@
 
 Owns the driver's side, which does what i2c-virtio does for a write of the address and a read: two chains with indirect
 tables, one kick, a wait for one call. The echo is a device that follows the ring to the buffers, takes what is there
-and leaves zeros, and checks nothing; one that did not even follow the ring would measure two system calls. Both
-servers are processes of their own, and turns alternate, so that both meet the same machine.
+and leaves zeros, and checks nothing; one that did not even follow the ring would measure two system calls. The bare
+bus is the emulator's own device with nothing behind it: what is between the two is the price of looking at everything
+that a guest says before it is believed. All servers are processes of their own, and turns alternate, so that all meet
+the same machine.
 """
 
 from __future__ import annotations
@@ -73,6 +75,18 @@ from cmis_emu import Emulator
 emu = Emulator.load("{PROFILE}")
 emu.settle()
 emu.open_way("vhost-user:" + sys.argv[1])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+BARE_BUS = """
+import sys, threading
+from cmis_emu.bus.virtual import VirtualBus
+from cmis_emu.bus.ways import Served, open_way
+class Bare(VirtualBus):
+    def run(self, messages):
+        return [bytes(each.length) for each in messages if each.flags]
+open_way("vhost-user:" + sys.argv[1], Served({1: Bare(1)}, threading.RLock()))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -176,13 +190,13 @@ def over_vhost_user(count: int) -> dict[str, float]:
     for length in LENGTHS:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cmis")))
-            devices = {
-                name: _Device(code, folder / name, length) for name, code in (("echo", ECHO), ("emulator", SERVER))
-            }
+            codes = {"echo": ECHO, "bare bus": BARE_BUS, "emulator": SERVER}
+            devices = {name: _Device(code, folder / name, length) for name, code in codes.items()}
             for device in devices.values():
                 stack.callback(device.close)
                 device.prepare(length)
             devices["echo"].greet()
+            devices["bare bus"].negotiate()
             devices["emulator"].negotiate()
             for _ in range(ROUNDS):
                 for device in devices.values():
@@ -196,5 +210,6 @@ def over_vhost_user(count: int) -> dict[str, float]:
             found[f"vhost-user transaction {length} B, {name}"] = median[name]
             found[f"vhost-user transaction {length} B, {name}, p99"] = times[len(times) * 99 // 100] / 1000
         found[f"vhost-user {length} B: transactions per second"] = 1e6 / median["emulator"]
-        found[f"vhost-user {length} B: rate as a ratio to the echo"] = median["echo"] / median["emulator"]
+        for name in ("echo", "bare bus"):
+            found[f"vhost-user {length} B: rate as a ratio to the {name}"] = median[name] / median["emulator"]
     return found

@@ -97,11 +97,13 @@ def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
                 banner += process.stdout.readline()
             found[line] = banner
             process.kill()
-    in_process, preloaded, unix, usbip, _ = [found.get(line, "") for line in WAYS]
+    in_process, preloaded, unix, usbip, vhost_user, _ = [found.get(line, "") for line in WAYS]
     assert in_process == "24\n"
     assert not preloaded or "CMIS-EMU" in preloaded
     assert "socket: lab.sock" in unix
     assert re.search(r"bus 1 by USB/IP: usbip (--tcp-port \d+ )?attach -r 127.0.0.1 -b 1-1", usbip)
+    device = f"-chardev socket,id=i2c1,path={tmp_path}/lab-qemu.sock -device vhost-user-i2c-pci,chardev=i2c1"
+    assert f"bus 1 by vhost-user: qemu-system-x86_64 ... {device}\n" in vhost_user
 
 
 def test_judging_a_module() -> None:

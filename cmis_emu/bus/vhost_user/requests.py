@@ -77,13 +77,9 @@ def answer(request: Request, found: bytes | None) -> int:
     """
     length = request.message.length
     body = bytes(length) + _ERROR if found is None else found + _OK
-    writable = request.chain.writable
-    if len(writable) == 1:
-        writable[0][:] = body
-    else:
-        at = 0
-        for view in writable:
-            end = at + len(view)
-            view[:] = body[at:end]
-            at = end
+    at = 0
+    for view in request.chain.writable:
+        end = at + len(view)
+        view[:] = body if end - at > length else body[at:end]
+        at = end
     return length + 1

@@ -18,6 +18,8 @@ SIZE_MAX: Final = 32768
 CHAIN_MAX: Final = 1024  # descriptors; Linux makes chains of three in a ring of any size
 _DESCRIPTOR: Final = Struct("<QIHH")  # guest address, length, flags, next
 _unpack: Final = _DESCRIPTOR.unpack_from
+_THREE: Final = Struct("<QIHHQIHHQIHH")
+_unpack_three: Final = _THREE.unpack_from
 _USED: Final = Struct("<II")  # head of the chain, bytes written
 _MASK: Final = 0xFFFF
 _NO_INTERRUPT: Final = 1
@@ -96,8 +98,41 @@ class Ring:
 
     def take(self) -> Chain:
         """The next chain, after `waiting` has said that there is one. Raises ProtocolError."""
+        position = self.position
+        head = self._available[2 + position % self._size]
+        chain = self._usual(head) or self._walk(head)
+        self.position = (position + 1) & _MASK
+        return chain
+
+    def _usual(self, head: int) -> Chain | None:
+        """What Linux makes of a message with data: three buffers by a table, all near. None for anything else."""
+        if head >= self._size or not self._indirect:
+            return None
+        table, length, flags, _ = _unpack(self._descriptors, head * 16)
+        start, end, view = self._memory.near
+        table -= start
+        if flags != _INDIRECT or length != _THREE.size or not 0 <= table <= end - start - length:
+            return None
+        a, a_length, a_flags, b_at, b, b_length, b_flags, c_at, c, c_length, c_flags, _ = _unpack_three(view, table)
+        if a_flags != _NEXT or b_at != 1 or c_at != 2 or c_flags != _WRITE or a < start or b < start or c < start:
+            return None
+        total = a_length + b_length + c_length
+        if a + a_length > end or b + b_length > end or c + c_length > end or total > self._bytes_max:
+            return None
+        if not (a_length and b_length and c_length):
+            return None
+        a, b, c = a - start, b - start, c - start
+        one, two, three = view[a : a + a_length], view[b : b + b_length], view[c : c + c_length]
+        if b_flags == _NEXT:
+            return Chain(head, 1, [one, two], [three], total)
+        if b_flags == _NEXT | _WRITE:
+            return Chain(head, 1, [one], [two, three], total)
+        return None
+
+    def _walk(self, head: int) -> Chain:
+        """Any chain, descriptor by descriptor."""
         table, entries = self._descriptors, self._size
-        head = at = self._available[2 + self.position % entries]
+        at = head
         memory = self._memory
         start, end, view = memory.near
         readable: list[memoryview] = []
@@ -131,10 +166,8 @@ class Ring:
                 side += memory.pieces(address, length)
                 start, end, view = memory.near
             if not flags & _NEXT:
-                break
+                return Chain(head, own or count, readable, writable, total)
             at = following
-        self.position = (self.position + 1) & _MASK
-        return Chain(head, own or count, readable, writable, total)
 
     def room(self, chains: Iterable[Chain], buffers: int) -> bool:
         """Could a driver that has made these chains available, and no others, have added one of so many buffers?"""
