@@ -27,6 +27,22 @@ SITE = sysconfig.get_path("purelib")
 HEAD = f"import sys; sys.path.insert(0, {SITE!r})"
 SOON_S = 30.0
 
+READS = """
+import errno, sys
+from smbus2 import SMBus, i2c_msg
+with SMBus(int(sys.argv[1])) as bus:
+    bus.write_i2c_block_data(0x50, 126, [0, 0])
+    whole = i2c_msg.read(0x50, 128)
+    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), whole)
+    for length in range(1, 129):
+        part = i2c_msg.read(0x50, length)
+        bus.i2c_rdwr(i2c_msg.write(0x50, [128]), part)
+        assert bytes(part) == bytes(whole)[:length]
+    long = i2c_msg.read(0x50, 8192)
+    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), long)
+    assert bytes(long) == bytes(whole) * 64
+    assert bytes(bus.read_i2c_block_data(0x50, 129, 16)) == b"CMIS-EMU        "
+"""
 LOOP = """
 import errno, sys, time
 from smbus2 import SMBus, i2c_msg
@@ -91,6 +107,18 @@ def looping(machine: Machine, adapter: int, tolerated: str, limit_s: float = 20.
     job = program(machine, LOOP, adapter, limit_s, tolerated)
     until(lambda: machine.run("ls /run/looping").code == 0)
     return job
+
+
+def eeprom(machine: Machine, adapter: int) -> bytes:
+    """Page 00h as the kernel's EEPROM driver reads it."""
+    machine.modprobe("at24")
+    machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
+    done = machine.run(
+        f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
+        od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
+        echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
+    )
+    return bytes.fromhex(done.output)
 
 
 def complaints(machine: Machine) -> str:

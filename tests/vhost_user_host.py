@@ -149,6 +149,7 @@ class Queue:
 
     def __init__(self, memory: mmap.mmap, size: int, *, indirect: bool, events: bool) -> None:
         self.memory = memory
+        self._halves = memoryview(memory).cast("H")
         self.size = size
         self.indirect = indirect
         self.events = events
@@ -161,16 +162,21 @@ class Queue:
         self._free = 0  # next descriptor; all are free again when all chains are used
         self._tables = TABLES
 
+    def close(self) -> None:
+        """Look at the memory no more."""
+        self._halves.release()
+
     def addresses(self) -> bytes:
         """The payload of SET_VRING_ADDR."""
         places = (FRONT + self.descriptors, FRONT + self.used, FRONT + self.available)
         return struct.pack("=IIQQQQ", 0, 0, *places, 0)
 
     def u16(self, at: int, value: int | None = None) -> int:
+        """Read or write an index, at once: `struct` would do it byte by byte, and the device looks meanwhile."""
         if value is not None:
-            struct.pack_into("<H", self.memory, at, value & 0xFFFF)
+            self._halves[at // 2] = value & 0xFFFF
             return value
-        return int(struct.unpack_from("<H", self.memory, at)[0])
+        return int(self._halves[at // 2])
 
     def describe(self, at: int, address: int, length: int, flags: int, following: int) -> None:
         struct.pack_into("<QIHH", self.memory, at, address, length, flags, following)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from guest.machine import Machine
-from guest_bench import DR4, PYTHON, Bench, complaints, looping, pause, until
+from guest_bench import DR4, PYTHON, READS, Bench, complaints, eeprom, looping, pause, until
 
 from cmis_emu.bus.usbip.server import UsbIpServer
 
@@ -70,21 +70,7 @@ def test_i2c_tools(guest: Bench) -> None:
 
 def test_smbus2(guest: Bench) -> None:
     adapter = guest.adapter(1)
-    code = """
-import errno, sys
-from smbus2 import SMBus, i2c_msg
-with SMBus(int(sys.argv[1])) as bus:
-    bus.write_i2c_block_data(0x50, 126, [0, 0])
-    whole = i2c_msg.read(0x50, 128)
-    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), whole)
-    for length in range(1, 129):
-        part = i2c_msg.read(0x50, length)
-        bus.i2c_rdwr(i2c_msg.write(0x50, [128]), part)
-        assert bytes(part) == bytes(whole)[:length]
-    long = i2c_msg.read(0x50, 8192)
-    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), long)
-    assert bytes(long) == bytes(whole) * 64
-    assert bytes(bus.read_i2c_block_data(0x50, 129, 16)) == b"CMIS-EMU        "
+    code = f"""{READS}
     for call in (lambda: bus.read_byte_data(0x51, 0), lambda: bus.write_quick(0x51),
                  lambda: bus.i2c_rdwr(i2c_msg.read(0x51, 4))):
         try:
@@ -101,14 +87,7 @@ print("all right")
 
 def test_the_eeprom_driver(guest: Bench) -> None:
     adapter = guest.adapter(1)
-    guest.machine.modprobe("at24")
-    guest.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
-    done = guest.machine.run(
-        f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
-        od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
-        echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
-    )
-    found = bytes.fromhex(done.output)
+    found = eeprom(guest.machine, adapter)
     module = guest.emu.ports["a"].module
     assert len(found) == 256
     assert found[128:] == module.peek(0, 128, 128)

@@ -21,7 +21,7 @@ import pytest
 from guest.i2c_virtio import driver
 from guest.image import UnavailableError
 from guest.machine import Machine
-from guest_bench import DR4, PYTHON, complaints, looping, pause, program, until
+from guest_bench import DR4, PYTHON, READS, complaints, eeprom, looping, pause, program, until
 
 from cmis_emu import Emulator, ScaledClock
 from cmis_emu.bus.vhost_user.server import VhostUserServer
@@ -154,21 +154,7 @@ def test_a_transfer_of_more_messages_than_the_ring_has_entries(guest: Guest) -> 
 
 
 def test_smbus2(guest: Guest) -> None:
-    code = """
-import errno, sys
-from smbus2 import SMBus, i2c_msg
-with SMBus(int(sys.argv[1])) as bus:
-    bus.write_i2c_block_data(0x50, 126, [0, 0])
-    whole = i2c_msg.read(0x50, 128)
-    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), whole)
-    for length in range(1, 129):
-        part = i2c_msg.read(0x50, length)
-        bus.i2c_rdwr(i2c_msg.write(0x50, [128]), part)
-        assert bytes(part) == bytes(whole)[:length]
-    long = i2c_msg.read(0x50, 8192)
-    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), long)
-    assert bytes(long) == bytes(whole) * 64
-    assert bytes(bus.read_i2c_block_data(0x50, 129, 16)) == b"CMIS-EMU        "
+    code = f"""{READS}
     silent = i2c_msg.read(0x51, 4)
     bus.i2c_rdwr(i2c_msg.write(0x51, [0]), silent)  # no error, and nothing was read
     assert bytes(silent) == bytes(4)
@@ -185,15 +171,7 @@ print("all right")
 
 
 def test_the_eeprom_driver(guest: Guest) -> None:
-    guest.machine.modprobe("at24")
-    guest.machine.run(f"i2ctransfer -y {guest.adapter()} w3@0x50 126 0 0")
-    adapter = guest.adapter()
-    done = guest.machine.run(
-        f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
-        od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
-        echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
-    )
-    found = bytes.fromhex(done.output)
+    found = eeprom(guest.machine, guest.adapter())
     module = guest.emu.ports["a"].module
     assert len(found) == 256
     assert found[128:] == module.peek(0, 128, 128)

@@ -37,6 +37,7 @@ class Carrier:
         self._failed = failed
         self._answered = ring.position
         self._guard = threading.Lock()  # of all that is the guest's, and of what is below
+        self._barrier = threading.Lock()
         self._stopped = False
         self._over = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -90,19 +91,14 @@ class Carrier:
             with self._guard:
                 if self._stopped:
                     return False
-                requests = self._collect()
+                requests = self._collect()  # taking the guard was the barrier after the last `listen`
             if not requests:
                 return True
             if not self._answer(requests, self._adapter.run(requests)):
                 return False
-            # The guard, taken again, is the barrier between what was published and what the driver waits for; the
-            # same goes for `listen` and the next look at what is available.
-            with self._guard:
-                if not self._stopped and self._ring.interrupt() and self._call is not None:
-                    self._call.ring()
 
     def _answer(self, requests: list[Request], found: list[bytes | None]) -> bool:
-        """Show the guest what came of its requests. False when stopped."""
+        """Show the guest what came of its requests, and tell it, both or neither. False when stopped."""
         ring = self._ring
         with self._guard:
             if self._stopped:
@@ -111,6 +107,10 @@ class Carrier:
                 ring.put(request.chain, answer(request, data))
             ring.publish()
             self._answered = ring.position
+            with self._barrier:  # between what is published and the look at what the driver waits for
+                pass
+            if ring.interrupt() and self._call is not None:
+                self._call.ring()
         return True
 
     def _collect(self) -> list[Request]:
