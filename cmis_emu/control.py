@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.bus.connection import Connection
-from cmis_emu.bus.mux import ChannelBus
+from cmis_emu.bus.mux import adapters
 from cmis_emu.bus.preload import wire
 from cmis_emu.clock import ScaledClock
 from cmis_emu.emulator import Emulator
@@ -144,7 +144,7 @@ class ControlServer:
 
     def _adapters(self, _: dict[str, Any]) -> list[int]:
         """The buses that are no channel of a mux."""
-        return sorted(number for number, bus in self._emulator.buses.items() if not isinstance(bus, ChannelBus))
+        return sorted(adapters(self._emulator.buses))
 
     def _page(self, request: dict[str, Any]) -> dict[str, Any]:
         module = self._port(request).module

@@ -22,6 +22,7 @@ from bench_load import under_load
 from bench_preload import over_preload
 from bench_socket import over_socket
 from bench_usbip import over_usbip
+from bench_vhost_user import over_vhost_user
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.layouts.firmware_image import HEADER_BYTES, Version, sample
@@ -177,6 +178,7 @@ def main() -> int:
     results |= over_preload(20_000 // scale)
     results |= over_usbip(20_000 // scale)
     results |= under_load(10.0 / scale)
+    results |= over_vhost_user(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
     results |= _in_child(f"links(128, {5 if scale == 1 else 2})")

@@ -10,7 +10,7 @@ switches on the way right, run, and leave the switches as they were.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cmis_emu.bus.chip import Chip
@@ -179,3 +179,8 @@ class ChannelBus(VirtualBus):
         assert self.wiring is not None
         self.wiring.reach(self, self.path)
         return VirtualBus.run(self, messages)
+
+
+def adapters(buses: Mapping[int, VirtualBus]) -> dict[int, VirtualBus]:
+    """Those that are adapters; the buses of channels a host's kernel makes itself."""
+    return {number: bus for number, bus in buses.items() if not isinstance(bus, ChannelBus)}

@@ -9,12 +9,9 @@ adapter, for this machine's own kernel (`usbip/`).
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import os
 import socket
-import stat
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +22,7 @@ from cmis_emu.bus.ethtool.driver import Driver
 from cmis_emu.bus.ethtool.family import Family
 from cmis_emu.bus.listener import Listener
 from cmis_emu.bus.preload import tree, wire
+from cmis_emu.bus.socket_file import SocketFile
 from cmis_emu.bus.usbip.hub import Hub
 from cmis_emu.bus.virtual import Message
 from cmis_emu.bus.ways import Served
@@ -37,7 +35,6 @@ _RDWR, _CONTROL, _USB = int(wire.Op.RDWR), int(wire.Op.CONTROL), int(wire.Op.USB
 _RD = int(wire.MessageFlag.RD)
 _request, _reply = wire.REQUEST.unpack_from, wire.REPLY.pack
 _CONTROL_MAX = 4_000_000
-_PROBE_S = 1.0  # a server that is alive accepts within this time, or is at least there
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,24 +50,21 @@ class SocketServer:
         self._drivers = drivers
         self._family = Family(drivers, served.lock)
         self._hub = Hub(served.buses, served.lock)
-        listener = _listen(path)
-        self._inode = _inode(path)
+        self._file = SocketFile(path, "choose another --name")
         names = {bus: served.names.get(bus, f"CMIS-EMU bus {bus}") for bus in served.buses}
         try:
             tree.plant(tree.tree_of(path), names, drivers)
         except OSError as error:
-            listener.close()
+            self._file.listener.close()
             raise NotAvailableError(f"{tree.tree_of(path)}: {error.strerror or error}") from None
-        self._listener = Listener(listener, self._converse, path.name)
+        self._listener = Listener(self._file.listener, self._converse, path.name)
 
     def close(self) -> None:
         """Stop listening, drop every client, remove the socket file."""
         self._listener.close()
         self._hub.close()
-        with contextlib.suppress(OSError):
-            if _inode(self.path) == self._inode:  # not the file of a server that came after
-                self.path.unlink()
-                tree.fell(tree.tree_of(self.path))
+        if self._file.remove():
+            tree.fell(tree.tree_of(self.path))
 
     def describe(self) -> list[str]:
         """Lines for the user: how to get in."""
@@ -205,49 +199,3 @@ def _until(client: socket.socket, pending: bytes, end: int) -> bytes:
             return b""
         found += block
     return bytes(found)
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at `path`; takes over the place of a server that died."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            if not stat.S_ISSOCK(path.stat().st_mode):
-                raise NotAvailableError(f"{path}: found a file that is no socket, expected a free place")
-            if _alive(path):
-                raise NotAvailableError(f"{path}: another emulator listens there; choose another --name")
-            path.unlink()
-        previous = os.umask(0o077)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(previous)
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise NotAvailableError(f"{path}: {error.strerror or error}") from None
-    except NotAvailableError:
-        listener.close()
-        raise
-    return listener
-
-
-def _alive(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True  # busy, or not ours to ask
-        return True
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -9,6 +9,7 @@ kernel does it for an adapter without SMBus hardware.
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -60,6 +61,12 @@ class VirtualBus:
     number: int
     targets: dict[int, Endpoint] = field(default_factory=dict)
     claims: Claims | None = None
+
+    def claimed(self, lock: threading.RLock) -> Claims:
+        """Its claims, from now on; `lock` is the emulator's, and held."""
+        if self.claims is None:
+            self.claims = Claims(lock)
+        return self.claims
 
     def transfer(self, messages: Sequence[Message]) -> list[bytes]:
         """Run one combined transfer; returns the data of the read messages in order. Raises BusError."""

@@ -21,6 +21,7 @@ WAYS = {
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
     "grpc": "cmis_emu.bus.sfp_service.server",
+    "vhost-user": "cmis_emu.bus.vhost_user.server",
 }
 """Kind to module."""
 

@@ -116,7 +116,7 @@ def _describe(name: str) -> dict[str, Any]:
     "--serve",
     multiple=True,
     metavar="KIND:ADDRESS",
-    help="another way in: unix:PATH, usbip:[HOST:]PORT, grpc:[HOST:]PORT[?OPTIONS]",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS]",
 )
 @click.option(
     "--nvm",

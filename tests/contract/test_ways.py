@@ -1,4 +1,4 @@
-"""The bus contract for each way: in the process, through the preloaded library, through USB/IP."""
+"""The bus contract for each way: in the process, through the preloaded library, USB/IP and vhost-user."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from contract import DR4, BusContract, Host, ServedContract
 from preload_host import PreloadHost
 from smbus_host import SmbusHost
 from usbip_host import FIRST, MESSAGE, VENDOR_OUT, TinyUsbDriver
+from vhost_user_host import VirtioDriver
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.usbip.server import UsbIpServer
@@ -128,3 +129,44 @@ class TestUsbIp(ServedContract):
         cable.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         cable.connection.shutdown(socket.SHUT_RD)
         os.close(cable.connection.detach())
+
+
+class TestVhostUser(ServedContract):
+    """As QEMU 7.2 does it: a ring of four, indirect descriptors, event indexes.
+
+    The status of a virtio-i2c request says done or failed and nothing more, so any failure is EIO to a host.
+    """
+
+    absent = "EIO"
+
+    @pytest.fixture(autouse=True)
+    def _folder(self) -> Iterator[None]:
+        with tempfile.TemporaryDirectory(prefix="cmis") as name:  # short: sockets have room for 107 bytes
+            self.folder = Path(name)
+            self.way = f"vhost-user:{self.folder}/v"
+            yield
+
+    def driver(self, path: Path) -> VirtioDriver:
+        return VirtioDriver(path)
+
+    def open(self, emu: Emulator, bus: int) -> Host:
+        if not (self.folder / "v-1").exists():
+            emu.open_way(self.way)
+        return self.driver(self.folder / f"v-{bus}")
+
+    def reach(self, folder: Path, bus: int) -> Host:
+        return self.driver(self.folder / "v")
+
+    def kill(self, host: Host) -> None:
+        """In the middle of a combined transfer, so that it holds the bus, and of the next message to the device."""
+        assert isinstance(host, VirtioDriver)
+        host.end(host.begin((0x50, b"\x80"), open_end=True))
+        host.front.raw(bytes(5))
+        host.close()
+
+
+class TestVhostUserDirect(TestVhostUser):
+    """With neither; a ring that has room for combined transfers then."""
+
+    def driver(self, path: Path) -> VirtioDriver:
+        return VirtioDriver(path, indirect=False, events=False, size=64)

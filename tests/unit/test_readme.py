@@ -124,12 +124,14 @@ def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
                 banner += process.stdout.readline()
             found[line] = banner
             process.kill()
-    in_process, preloaded, unix, usbip, grpc, _ = [found.get(line, "") for line in WAYS]
+    in_process, preloaded, unix, usbip, grpc, vhost_user, _ = [found.get(line, "") for line in WAYS]
     assert in_process == "24\n"
     assert not preloaded or "CMIS-EMU" in preloaded
     assert "socket: lab.sock" in unix
     assert re.search(r"bus 1 by USB/IP: usbip (--tcp-port \d+ )?attach -r 127.0.0.1 -b 1-1", usbip)
     assert re.search(r"SfpEmulatorService by gRPC: 127.0.0.1:\d+, cages by index: 1 1", grpc)
+    device = f"-chardev socket,id=i2c1,path={tmp_path}/lab-qemu.sock -device vhost-user-i2c-pci,chardev=i2c1"
+    assert f"bus 1 by vhost-user: qemu-system-x86_64 ... {device}\n" in vhost_user
 
 
 @needs_sonic

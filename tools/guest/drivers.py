@@ -1,8 +1,8 @@
 """Drivers that Debian's kernel leaves out: built, unmodified, from Debian's own kernel sources for that very kernel.
 
-Debian's amd64 kernel has CONFIG_I2C_MUX_PCA954x and CONFIG_GPIO_PCA953X unset; the kernels of switches have them. The
-sources come by `apt-get download` (linux-source, linux-headers, linux-kbuild; nothing is installed) and go again; the
-cache keeps the modules alone. They are GPL and no part of the project.
+Debian's amd64 kernel has CONFIG_I2C_MUX_PCA954x, CONFIG_GPIO_PCA953X and CONFIG_I2C_VIRTIO unset; the kernels of
+switches have the first two. The sources come by `apt-get download` (linux-source, linux-headers, linux-kbuild; nothing
+is installed) and go again; the cache keeps the modules alone. They are GPL and no part of the project.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from guest.image import Image, UnavailableError, cache, download, need, run
 SOURCES = {
     "i2c-mux-pca954x": "drivers/i2c/muxes/i2c-mux-pca954x.c",
     "gpio-pca953x": "drivers/gpio/gpio-pca953x.c",
+    "i2c-virtio": "drivers/i2c/busses/i2c-virtio.c",
 }
 """Module to its one source file."""
 

@@ -64,7 +64,7 @@ def build() -> Image:
         need(program, owner)
     if not BUSYBOX.exists() or _interpreter(BUSYBOX):
         raise UnavailableError(f"found no static {BUSYBOX}, expected the Debian package busybox-static")
-    package = _kernel_package()
+    package = kernel_package()
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes() + BUSYBOX.read_bytes())
     recipe.update(package.name.encode())
     stem = f"{package.name.split('_')[0]}-{recipe.hexdigest()[:12]}"
@@ -77,7 +77,7 @@ def build() -> Image:
 
 
 def need(program: str, package: str) -> str:
-    """Where a program is. Raises UnavailableError."""
+    """Where a program is. Raises UnavailableError that names the package it comes in."""
     found = shutil.which(program, path=_PATH)
     if found is None:
         raise UnavailableError(f"found no {program}, expected the Debian package {package}")
@@ -109,7 +109,7 @@ def run(*command: str, cwd: Path | None = None, limit_s: float = 120) -> str:
     return done.stdout
 
 
-def _kernel_package() -> Path:
+def kernel_package() -> Path:
     """The .deb of the newest kernel that this machine's package lists have; else the newest in the cache."""
     have = sorted(cache().glob("linux-image-*.deb"), key=lambda path: path.stat().st_mtime)
     try:

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,14 +71,18 @@ class Job:
 
 
 class Machine:
-    """Boots an image; `close` ends it at once. Raises UnavailableError when this machine cannot."""
+    """Boots an image; `close` ends it at once. Raises UnavailableError when this machine cannot.
 
-    def __init__(self, image: Image | None = None, memory_mib: int = 512) -> None:
+    `options`: of QEMU, after all others.
+    """
+
+    def __init__(self, image: Image | None = None, memory_mib: int = 512, options: Sequence[str] = ()) -> None:
         program = shutil.which("qemu-system-x86_64")
         if program is None:
             raise UnavailableError("found no qemu-system-x86_64, expected the Debian package qemu-system-x86")
         self.image = image or build()
         self._memory_mib = memory_mib
+        self._options = options
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._serial = 0
@@ -160,6 +164,7 @@ class Machine:
                 *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
                 *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
                 *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
+                *self._options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

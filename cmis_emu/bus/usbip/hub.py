@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Mapping
 
-from cmis_emu.bus.mux import ChannelBus
+from cmis_emu.bus.mux import adapters
 from cmis_emu.bus.usbip.descriptors import CONFIGURATION, PRODUCT, RELEASE, VENDOR, VENDOR_CLASS, Introduction
 from cmis_emu.bus.usbip.session import Session
 from cmis_emu.bus.usbip.tiny_usb import TinyUsb
@@ -26,7 +26,7 @@ class Hub:
 
     def __init__(self, buses: Mapping[int, VirtualBus], lock: threading.RLock, number: int | None = None) -> None:
         """`number`: of the USB bus; without it one by which these adapters are known among those of others."""
-        self._buses = {number: bus for number, bus in buses.items() if not isinstance(bus, ChannelBus)}
+        self._buses = adapters(buses)
         self._lock = lock
         self._number = 0x8000 | int.from_bytes(os.urandom(2), "big") if number is None else number
         self._watch = Watch()

@@ -13,7 +13,6 @@ import threading
 from enum import IntEnum
 from typing import Final
 
-from cmis_emu.bus.claims import Claims
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.line import ADAPTER_LIMIT_NS
 from cmis_emu.bus.usbip.descriptors import IN
@@ -60,9 +59,7 @@ class TinyUsb:
         self._lock = lock
         self._bus = bus
         with lock:
-            if bus.claims is None:
-                bus.claims = Claims(lock)
-            self._claims = bus.claims
+            self._claims = bus.claimed(lock)
         self._status = bytes([Status.IDLE])
         self._under_way = False
         self._gone = False
