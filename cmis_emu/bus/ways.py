@@ -19,6 +19,7 @@ from cmis_emu.errors import InputError
 WAYS = {
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
+    "ft232h": "cmis_emu.bus.ftdi.slave",
 }
 """Kind to module."""
 
