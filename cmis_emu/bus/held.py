@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cmis_emu.bus.claims import Claims
-from cmis_emu.bus.target import MODULE_ADDRESS, Target
+from cmis_emu.bus.options import find_target
+from cmis_emu.bus.target import MODULE_ADDRESS
 from cmis_emu.bus.ways import Served
-from cmis_emu.errors import InputError
 
 T = TypeVar("T")
 
@@ -22,15 +22,8 @@ class HeldTarget:
     """A `ByteTarget` in front of the target at an address of a bus of `served`. Raises InputError for no such one."""
 
     def __init__(self, served: Served, bus: int, address: int = MODULE_ADDRESS) -> None:
-        found = served.buses.get(bus)
-        if found is None:
-            numbers = ", ".join(map(str, sorted(served.buses)))
-            raise InputError(f"bus {bus}", f"one of the buses {numbers}", field="--serve")
-        target = found.targets.get(address)
-        if target is None:
-            at = ", ".join(f"{each:#x}" for each in sorted(found.targets))
-            raise InputError(f"address {address:#x} on bus {bus}", f"one of {at}", field="--serve")
-        self.target: Target = target
+        self.target = find_target(served, bus, address)
+        found = served.buses[bus]
         self.lock: threading.RLock = served.lock
         with self.lock:
             if found.claims is None:

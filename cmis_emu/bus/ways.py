@@ -20,6 +20,8 @@ WAYS = {
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
     "ft232h": "cmis_emu.bus.ftdi.slave",
+    "rpi-bsc": "cmis_emu.bus.rpi_bsc.way",
+    "pigpio": "cmis_emu.bus.rpi_bsc.pigpio",
 }
 """Kind to module."""
 

@@ -294,7 +294,7 @@ def emu() -> Emulator:
         ("", InputError, "expected ftdi://ftdi:232h/1"),
         ("ftdi://ftdi:232h", InputError, "expected ftdi://ftdi:232h/1"),
         ("ftdi://ftdi:232h/1", NotAvailableError, "experimental and off unless asked for"),
-        ("ftdi://ftdi:232h/1?experimental=maybe", InputError, "expected experimental=yes or experimental=no"),
+        ("ftdi://ftdi:232h/1?experimental=maybe", InputError, "expected experimental=no or experimental=yes"),
         ("ftdi://ftdi:232h/1?experimental=yes&hz=400000", NotAvailableError, "400 kHz is more than its 100 kHz"),
         ("ftdi://ftdi:232h/1?experimental=yes&hz=fast", InputError, "expected hz from 10000 to 1000000"),
         ("ftdi://ftdi:232h/1?experimental=yes&speed=1", InputError, "expected one of experimental, bus"),

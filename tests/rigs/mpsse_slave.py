@@ -27,8 +27,8 @@ def jitter(least_ns: int, most_ns: int, seed: int = 1) -> Callable[[], int]:
 class MpsseSlave:
     """`target` on the wires at an address. turnaround_ns: from an answer of the chip to the next stream in it.
 
-    hz: that the slave was told. command_ns: of each command of the chip. believed_ns: what the slave takes that to be. clock: of the
-    target, which is taken along.
+    hz: that the slave was told. command_ns: of each command of the chip. believed_ns: what the slave takes that to be.
+    clock: of the target, which is taken along.
     """
 
     def __init__(

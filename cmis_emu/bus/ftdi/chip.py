@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from cmis_emu.bus.ftdi.commands import Command
+from cmis_emu.bus.options import Options
 from cmis_emu.clock import NS_PER_S
 from cmis_emu.errors import InputError, NotAvailableError
 
@@ -22,51 +21,12 @@ _READS = 500  # answers fit in one packet
 _PAUSE = bytes([Command.CLOCKS, *(749).to_bytes(2, "little")])  # 6000 clocks at pyftdi's 6 MHz: 1 ms
 
 
-@dataclass(frozen=True, slots=True)
-class FtdiAddress:
-    """What stands before the question mark, and the options behind it."""
-
-    url: str
-    options: Mapping[str, str]
-
-    @classmethod
-    def read(cls, text: str, known: Mapping[str, str], field: str) -> FtdiAddress:
-        """From text. known: options by name, with an example. Raises InputError."""
-        url, _, query = text.partition("?")
-        if not _URL.match(url):
-            raise InputError(repr(url), _FORM, field=field)
-        examples = "&".join(f"{name}={value}" for name, value in known.items())
-        try:
-            pairs = parse_qsl(query, strict_parsing=True) if query else []
-        except ValueError:
-            raise InputError(repr(query), f"options such as {examples}", field=field) from None
-        options = dict(pairs)
-        for name, _ in pairs:
-            if name not in known:
-                raise InputError(f"option {name!r}", f"one of {', '.join(known)}", field=field)
-        if len(options) != len(pairs):
-            raise InputError(repr(query), "each option once", field=field)
-        return cls(url, options)
-
-    def number(self, name: str, otherwise: int, least: int, most: int, field: str) -> int:
-        """An option that is a number. Raises InputError."""
-        text = self.options.get(name)
-        if text is None:
-            return otherwise
-        try:
-            value = int(text, 0)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise InputError(f"{name}={text}", f"{name} from {least} to {most}", field=field)
-        return value
-
-    def flag(self, name: str, field: str) -> bool:
-        """An option that is yes or no. Raises InputError."""
-        text = self.options.get(name, "no")
-        if text not in ("yes", "no"):
-            raise InputError(f"{name}={text}", f"{name}=yes or {name}=no", field=field)
-        return text == "yes"
+def address(text: str, known: Mapping[str, str], field: str) -> tuple[str, Options]:
+    """pyftdi's URL, and the options behind the question mark. Raises InputError."""
+    url, _, query = text.partition("?")
+    if not _URL.match(url):
+        raise InputError(repr(url), _FORM, field=field)
+    return url, Options.read(query, known, field)
 
 
 def library(name: str) -> Any:

@@ -13,9 +13,11 @@ from typing import Protocol
 
 from cmis_emu.bus.bits.machine import ByteMachine
 from cmis_emu.bus.capabilities import FT232H_SLAVE, Request, admit
-from cmis_emu.bus.ftdi.chip import FtdiAddress, FtdiChip, command_ns
+from cmis_emu.bus.ftdi.chip import FtdiChip, command_ns
+from cmis_emu.bus.ftdi.chip import address as read_address
 from cmis_emu.bus.ftdi.follower import Follower
 from cmis_emu.bus.held import HeldTarget
+from cmis_emu.bus.options import ADDRESS_LEAST, ADDRESS_MOST, BUS_MAX
 from cmis_emu.bus.target import MODULE_ADDRESS
 from cmis_emu.bus.ways import Served
 from cmis_emu.clock import NS_PER_MS, ScaledClock
@@ -86,7 +88,7 @@ class Ft232hWay:
         self._thread.start()
 
     def close(self) -> None:
-        """Let go of the lines and of the chip."""
+        """Let go of the lines and of the chip. Harmless when called again."""
         self._closing.set()
         self._thread.join(_CLOSE_S)
 
@@ -110,15 +112,15 @@ class Ft232hWay:
 
 def serve(address: str, served: Served) -> Ft232hWay:
     """The way `ft232h:ftdi://ftdi:232h/1?experimental=yes&bus=1`. Raises InputError, NotAvailableError."""
-    found = FtdiAddress.read(address, _OPTIONS, _FIELD)
-    hz = found.number("hz", 100_000, 10_000, 1_000_000, _FIELD)
-    warnings = admit(FT232H_SLAVE, Request(hz=hz, experimental=found.flag("experimental", _FIELD)))
-    bus = found.number("bus", min(served.buses), 0, 1_000_000, _FIELD)
-    at = found.number("address", MODULE_ADDRESS, 0x08, 0x77, _FIELD)
-    told_ns = found.number("command", 0, 0, 100_000, _FIELD)
+    url, options = read_address(address, _OPTIONS, _FIELD)
+    hz = options.number("hz", 100_000, 10_000, 1_000_000)
+    warnings = admit(FT232H_SLAVE, Request(hz=hz, experimental=options.flag("experimental")))
+    bus = options.number("bus", min(served.buses), 0, BUS_MAX)
+    at = options.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
+    told_ns = options.number("command", 0, 0, 100_000)
     target = HeldTarget(served, bus, at)
     clock = ScaledClock()
-    chip = FtdiChip(found.url)
+    chip = FtdiChip(url)
     try:
         cost_ns = told_ns or command_ns(chip, lambda: clock.now_ns)
         follower = Follower(ByteMachine(at, target), hz, cost_ns)
@@ -130,7 +132,7 @@ def serve(address: str, served: Served) -> Ft232hWay:
         f"ft232h {bus}",
         slave,
         [
-            f"bus {bus} at {at:#x} by {found.url}: SCL on AD0 and AD5, SDA on AD1 and AD2, ground; 3.3 V, pull-ups",
+            f"bus {bus} at {at:#x} by {url}: SCL on AD0 and AD5, SDA on AD1 and AD2, ground; 3.3 V, pull-ups",
             *(f"warning: {each}" for each in warnings),
             f"warning: ft232h: told {hz / 1e3:g} kHz; hosts from 0.7 to 1.2 times that were followed in simulation",
             "warning: ft232h: stretches every transfer on its bus, whoever is addressed: one module on a bus",
