@@ -97,7 +97,12 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--name", default="default", show_default=True, help="how commands find this emulator")
 @click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
-@click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in: unix:PATH, usbip:[HOST:]PORT")
+@click.option(
+    "--serve",
+    multiple=True,
+    metavar="KIND:ADDRESS",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, ft232h:URL, rpi-bsc:OPTIONS",
+)
 @click.option(
     "--nvm",
     type=click.Path(path_type=Path),
@@ -260,9 +265,10 @@ def remove(port: str, attach: str | None) -> None:
 def check(target: str, level: str, json_path: Path | None, junit_path: Path | None, attach: str | None) -> None:
     """Judge a CMIS module against the rules.
 
-    TARGET is a profile, a dump file, a port of a running emulator, or /dev/i2c-N (/dev/i2c-N:0x50). read-only
-    writes nothing but page selects (reading flags clears them); safe puts back what it changes; full resets the
-    module, cycles its power states and applies its applications.
+    TARGET is a profile, a dump file, a port of a running emulator, /dev/i2c-N (/dev/i2c-N:0x50), or an FT232H
+    (ftdi://ftdi:232h/1?hz=400000, and pins=yes where AC0 to AC4 are connected). read-only writes nothing but page
+    selects (reading flags clears them); safe puts back what it changes; full resets the module, cycles its power
+    states and applies its applications.
     """
     sys.exit(checking.check(target, checking.LEVELS[level], json_path, junit_path, attach))
 

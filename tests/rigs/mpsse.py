@@ -45,6 +45,10 @@ class Mpsse:
         """Ready for the host."""
         self.flushed = False
         self.on_flush: Callable[[], None] | None = None
+        self.on_high: Callable[[], None] = lambda: None
+        """Called when AC0 to AC7 were set: `levels[1]`, `directions[1]`."""
+        self.high_pins: Callable[[], int] = lambda: 0xFF
+        """The levels of AC0 to AC7."""
         self.running: int | None = None
         """The command under way, if any: an engine that hangs says here in what."""
         self.levels = [0xFF, 0xFF]  # low and high byte of pins
@@ -132,9 +136,11 @@ class Mpsse:
             self.levels[half] = yield from self._argument()
             self.directions[half] = yield from self._argument()
             self._apply()
+            if half:
+                self.on_high()
             yield self.command_ns()
         elif opcode in (0x81, 0x83):
-            self.output.append(self._read_pins() if opcode == 0x81 else 0xFF)
+            self.output.append(self._read_pins() if opcode == 0x81 else self.high_pins())
             yield self.command_ns()
         elif opcode in (0x10, 0x11, 0x20, 0x24, 0x31, 0x34):
             count = 1 + (yield from self._word())

@@ -1,4 +1,4 @@
-"""Commands of the engine of an FT232H (MPSSE), as far as a slave needs them, and how its pins are wired for one.
+"""Commands of the engine of an FT232H (MPSSE), as far as they are made here, and how its pins are wired for one.
 
 The numbers are those of FTDI's AN_108, which agree with pyftdi's constants.
 """
@@ -14,6 +14,8 @@ PACKET = 512
 class Command(IntEnum):
     """One byte each, with arguments where told."""
 
+    WRITE_BITS = 0x13  # number less one, bits from the top; changes as SCL falls
+    READ_BYTES = 0x20  # number less one: two bytes; samples as SCL rises
     SET_LOW = 0x80  # levels and directions of AD0 to AD7: two bytes
     READ_LOW = 0x81  # answers with the levels of AD0 to AD7
     LOOPBACK_OFF = 0x85
@@ -22,6 +24,7 @@ class Command(IntEnum):
     WAIT_LOW = 0x89
     TWO_PHASES = 0x8D
     CLOCKS = 0x8F  # eight times the number plus one, and no data: two bytes
+    ADAPTIVE_ON = 0x96  # each clock waits until AD7 follows
     ADAPTIVE_OFF = 0x97
     DRIVE_ZERO_ONLY = 0x9E  # masks of AD0 to AD7 and AC0 to AC7: two bytes
 
