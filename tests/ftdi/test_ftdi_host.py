@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from rigs.ft232h import FakeFt232h
+from rigs.logged import LoggedTarget
 from rigs.mpsse_slave import MpsseSlave
+from rigs.sigrok import decode, needs_sigrok, symbols
 from smbus2 import i2c_msg
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.bits.slave import BitSlave, steady
+from cmis_emu.bus.bits.vcd import Recorder
 from cmis_emu.bus.bits.wires import Wires
 from cmis_emu.bus.contract import ByteTarget
 from cmis_emu.bus.ftdi import chip as chips
@@ -175,6 +178,27 @@ def test_pins(emu: Emulator) -> None:
     with pytest.raises(NotAvailableError, match="pin IntL: found that the module drives it"):
         bus.pins.set("IntL", True)
     assert FtdiBus(FakeFt232h(Wires())).pins is None
+
+
+@needs_sigrok
+@pytest.mark.parametrize("hz", [100_000, 400_000, 1_000_000])
+def test_sigrok_reads_what_was_meant(tmp_path: Path, hz: int) -> None:
+    """Longer than one piece of a read, too."""
+    wires = Wires()
+    BitSlave(wires, A, LoggedTarget())
+    bus = FtdiBus(FakeFt232h(wires), hz)
+    recorder = Recorder(wires)
+    found = i2c_msg.read(A, 70)
+    bus.i2c_rdwr(i2c_msg.write(A, [0x10, 0xAA]))
+    bus.i2c_rdwr(i2c_msg.write(A, [0x0F]), found)
+    with pytest.raises(OSError, match="No such device"):
+        bus.i2c_rdwr(i2c_msg.read(0x51, 1))
+    bus.close()
+    read = [0x0F, 0xAA, *range(0x11, 0x0F + 70)]
+    assert bytes(found) == bytes(read)
+    data = " A ".join(f"D{value:02x}" for value in read)
+    seen = symbols(decode(recorder.stop(), tmp_path, timescale_ns=100))
+    assert seen == f"S W50 A D10 A Daa A P S W50 A D0f A Sr R50 A {data} N P S R51 N P"
 
 
 # -- the loop tester ---------------------------------------------------------------------------------------
