@@ -32,7 +32,11 @@ class HeldTarget:
 
     def start(self, *, read: bool) -> bool:
         """As in the contract. Waits while somebody else has the bus."""
-        return self._event(lambda: self.target.start(read=read), False, new=True)
+        taken = self._event(lambda: self.target.start(read=read), False, new=True)
+        if not taken:
+            with self.lock:
+                self._claims.give_up(self)  # no end will be told
+        return taken
 
     def write_byte(self, value: int) -> bool:
         """As in the contract."""
@@ -59,7 +63,10 @@ class HeldTarget:
         with self.lock:
             if not self._claims.begin(self, new=new):
                 return otherwise
+            over = True  # also when a fault makes an adapter give up
             try:
-                return event()
+                found = event()
+                over = stop
             finally:
-                self._claims.end(self, stop=stop)
+                self._claims.end(self, stop=over)
+            return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from pyftdi.ftdi import Ftdi
+from pyftdi.usbtools import UsbTools
 from rigs.ft232h import FakeFt232h
 from rigs.logged import LoggedTarget
 from rigs.mpsse_slave import MpsseSlave, jitter
@@ -30,6 +33,7 @@ from cmis_emu.bus.ftdi.slave import SILENCE_NS, Ft232hWay, StreamSlave
 from cmis_emu.bus.held import HeldTarget
 from cmis_emu.bus.virtual import I2C_M_RD, Message
 from cmis_emu.bus.ways import Served
+from cmis_emu.clock import NS_PER_MS
 from cmis_emu.errors import InputError, NotAvailableError
 
 pytestmark = pytest.mark.timeout(60)
@@ -309,6 +313,53 @@ def test_addresses(emu: Emulator, address: str, error: type[Exception], words: s
     with pytest.raises(error) as failure:
         emu.open_way(f"ft232h:{address}")
     assert words in str(failure.value)
+
+
+def test_the_whole_way(emu: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host on simulated wires, whose time passes as the way's own thread waits for the chip."""
+    emu.settle()
+    wires = Wires()
+    device = FakeFt232h(wires, "module", command_ns=300, as_slave=True)
+    monkeypatch.setattr(Ftdi, "get_identifiers", lambda self, url: (None, 1))
+    monkeypatch.setattr(UsbTools, "get_device", lambda descriptor: device)
+    messages = [Message(A, 0, b"\x81"), Message(A, I2C_M_RD, length=4)]
+
+    def later() -> Steps[list[bytes]]:
+        yield 500 * NS_PER_MS  # the chip is being opened
+        return (yield from BitMaster(wires, Pace.at(HZ)).transfer(messages))
+
+    process = Process(wires.clock, later())
+    way = emu.open_way("ft232h:ftdi://ftdi:232h/1?experimental=yes&command=300")
+    deadline = time.monotonic() + 30
+    while not process.done and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert process.result == [b"CMIS"]
+    told = "\n".join(way.describe())
+    for words in (
+        "bus 1 at 0x50 by ftdi://ftdi:232h/1: SCL on AD0 and AD5, SDA on AD1 and AD2",
+        "holds the clock up to 1 ms, and a module 500 us at most",
+        "hosts from 0.7 to 1.2 times that",
+        "one module on a bus",
+        "SCL may stay low",
+        "on no chip",
+    ):
+        assert words in told
+    way.close()
+    assert wires.idle
+    assert device.engine.directions == [0, 0]
+
+
+def test_a_refused_start_keeps_the_bus_from_nobody(emu: Emulator) -> None:
+    emu.settle()
+    held = HeldTarget(Served(emu.buses, emu.lock), 1)
+    emu.ports["1"].pins.ResetL = False
+    emu.clock.advance(0.001)
+    assert not held.start(read=True)
+    emu.ports["1"].pins.ResetL = True
+    emu.settle()
+    began = time.monotonic()
+    assert emu.smbus(1).read_byte_data(A, 0) == 0x18
+    assert time.monotonic() - began < 1
 
 
 def test_a_module_over_the_wires_and_a_host_beside_it(emu: Emulator) -> None:

@@ -225,6 +225,15 @@ def test_addresses(
     assert words in str(failure.value)
 
 
+def test_one_core_is_not_enough(emu: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compatible = tmp_path / "compatible"
+    compatible.write_bytes(b"raspberrypi,model-zero-w\0brcm,bcm2835\0")
+    monkeypatch.setattr(board, "COMPATIBLE", compatible)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with pytest.raises(NotAvailableError, match="found one core on this bcm2835, expected two or more"):
+        emu.open_way("rpi-bsc:experimental=yes")
+
+
 def test_the_whole_way(emu: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chip: Peripherals) -> None:
     """On a machine that says it is a Pi 3, with a file for its peripherals."""
     compatible = tmp_path / "compatible"

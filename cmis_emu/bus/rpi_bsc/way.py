@@ -28,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 _FIELD = "--serve"
 _OPTIONS = {"experimental": "yes", "bus": "1", "address": "0x50", "hz": "100000", "cpu": "3", "busy": "ignore"}
 _CPU_MOST = 1023
+_CORES_LEAST = 2
 _LOOK_S = 0.001  # between looks for events, while there is nothing
 _LIVE_LOOKS = 50  # after so many, monitors are brought up to date
 _END_S = 5.0
@@ -90,10 +91,15 @@ def serve(address: str, served: Served) -> RpiBscWay:
     warnings = admit(RPI_BSC, Request(hz=hz, experimental=options.flag("experimental")))
     bus = options.number("bus", min(served.buses), 0, BUS_MAX)
     at = options.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
-    cpu = options.number("cpu", (os.cpu_count() or 1) - 1, 0, _CPU_MOST)
+    cores = os.cpu_count() or 1
+    cpu = options.number("cpu", cores - 1, 0, _CPU_MOST)
     trust = options.choice("busy", "ignore", "trust") == "trust"
     target = find_target(served, bus, at)
     board = this_board()
+    if cores < _CORES_LEAST:
+        raise NotAvailableError(
+            f"rpi-bsc: found one core on this {board.chip}, expected two or more: the helper never lets go of its own"
+        )
     with tempfile.TemporaryDirectory(prefix="cmis-emu-bsc-") as name:
         folder = Path(name)
         shared = Shared(build.library(folder))
