@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from cmis_emu.bus.chip import Chip
 from cmis_emu.bus.claims import Claims
-from cmis_emu.bus.segment import Segment
+from cmis_emu.bus.segment import Endpoint, Segment
 from cmis_emu.bus.virtual import Message, VirtualBus
 
 
@@ -173,6 +173,11 @@ class ChannelBus(VirtualBus):
 
     wiring: Wiring | None = None
     path: Path = ()
+
+    def sitting(self) -> Mapping[int, Endpoint]:
+        """Behind the channel, be it on or off."""
+        hop = self.path[-1]
+        return hop.mux.channels[hop.channel].own
 
     def run(self, messages: Sequence[Message]) -> list[bytes]:
         """The messages, on the channel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cmis_emu.bus.claims import Claims
@@ -67,6 +67,10 @@ class VirtualBus:
         if self.claims is None:
             self.claims = Claims(lock)
         return self.claims
+
+    def sitting(self) -> Mapping[int, Endpoint]:
+        """What sits on the bus itself, by address."""
+        return self.targets
 
     def transfer(self, messages: Sequence[Message]) -> list[bytes]:
         """Run one combined transfer; returns the data of the read messages in order. Raises BusError."""

@@ -22,6 +22,9 @@ WAYS = {
     "usbip": "cmis_emu.bus.usbip.server",
     "grpc": "cmis_emu.bus.sfp_service.server",
     "vhost-user": "cmis_emu.bus.vhost_user.server",
+    "ft232h": "cmis_emu.bus.ftdi.slave",
+    "rpi-bsc": "cmis_emu.bus.rpi_bsc.way",
+    "pigpio": "cmis_emu.bus.rpi_bsc.pigpio",
 }
 """Kind to module."""
 

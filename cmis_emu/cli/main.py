@@ -116,7 +116,8 @@ def _describe(name: str) -> dict[str, Any]:
     "--serve",
     multiple=True,
     metavar="KIND:ADDRESS",
-    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS]",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS], ft232h:URL, "
+    "rpi-bsc:OPTIONS",
 )
 @click.option(
     "--nvm",
@@ -280,9 +281,10 @@ def remove(port: str, attach: str | None) -> None:
 def check(target: str, level: str, json_path: Path | None, junit_path: Path | None, attach: str | None) -> None:
     """Judge a CMIS module against the rules.
 
-    TARGET is a profile, a dump file, a port of a running emulator, or /dev/i2c-N (/dev/i2c-N:0x50). read-only
-    writes nothing but page selects (reading flags clears them); safe puts back what it changes; full resets the
-    module, cycles its power states and applies its applications.
+    TARGET is a profile, a dump file, a port of a running emulator, /dev/i2c-N (/dev/i2c-N:0x50), or an FT232H
+    (ftdi://ftdi:232h/1?hz=400000, and pins=yes where AC0 to AC4 are connected). read-only writes nothing but page
+    selects (reading flags clears them); safe puts back what it changes; full resets the module, cycles its power
+    states and applies its applications.
     """
     sys.exit(checking.check(target, checking.LEVELS[level], json_path, junit_path, attach))
 
