@@ -63,7 +63,7 @@ class Options:
 
 
 def find_target(served: Served, bus: int, address: int, field: str = "--serve") -> Target:
-    """The module's target at an address of a bus; on the bus of a channel, of what sits there. Raises InputError for no such one."""
+    """The target of the module that sits at an address of a bus, also of a channel. Raises InputError for none."""
     found = served.buses.get(bus)
     if found is None:
         numbers = ", ".join(map(str, sorted(served.buses)))

@@ -32,7 +32,7 @@ class Endpoint(ByteTarget, Protocol):
         ...
 
 
-def write_bytes(endpoint: Endpoint, data: bytes) -> int | None:
+def write_bytes(endpoint: ByteTarget, data: bytes) -> int | None:
     """A whole write as byte events; as `Endpoint.write`."""
     if not endpoint.start(read=False):
         return None
@@ -45,7 +45,7 @@ def write_bytes(endpoint: Endpoint, data: bytes) -> int | None:
     return taken
 
 
-def read_bytes(endpoint: Endpoint, length: int) -> bytes | None:
+def read_bytes(endpoint: ByteTarget, length: int) -> bytes | None:
     """A whole read as byte events; as `Endpoint.read`."""
     if not endpoint.start(read=True):
         return None
