@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cmis_emu.clock import NS_PER_S
-from cmis_emu.physics.laser import LaserParameters
+from cmis_emu.physics.laser import LIGHT_NM_GHZ, LaserParameters, wavelength_of
 from cmis_emu.physics.light import NOTHING, Beam, Origin, Payload, Trend
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.physics.units import db_to_ratio
@@ -26,6 +26,10 @@ class Emitter:
     dim_db: float = 0.0  # what a weak laser takes from it
     uncooled_db: float = 0.0  # what a lost cooler takes from it, and adds to TDECQ
     failed: bool = False
+    frequency_ghz: float | None = None  # where a tunable laser was told to be; None: its kind's wavelength
+    error_ghz: float = 0.0  # by which this unit's laser is off, and does not know
+    drift_ghz: float = 0.0  # by which a fault moves it
+    moving: bool = False  # on its way to another frequency: no light to work with
     payload: Payload = NOTHING
     errors: Origin = 0.0  # of what it carries
     _settled: tuple[tuple[float, ...], tuple[float, float]] | None = None  # what was asked, and the answer
@@ -81,5 +85,22 @@ class Emitter:
     def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
         """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
         tdecq_db = self.tdecq_db + self.distortion_db + self.uncooled_db + warm.value
-        extinction = db_to_ratio(parameters.extinction_db)
-        return Beam(extinction, Trend(tdecq_db, *warm[1:]), 1.0, parameters.wavelength_nm(lane))
+        extinction, tdecq = db_to_ratio(parameters.extinction_db), Trend(tdecq_db, *warm[1:])
+        if parameters.coherent is None:
+            return Beam(extinction, tdecq, 1.0, self.wavelength_nm(parameters, lane))
+        noise = db_to_ratio(-parameters.coherent.transmitter_osnr_db)
+        nm = self.wavelength_nm(parameters, lane)
+        return Beam(extinction, tdecq, 1.0, nm, carrier_ghz=self.carrier_ghz(parameters, lane), noise_ratio=noise)
+
+    def wavelength_nm(self, parameters: PlantParameters, lane: int) -> float:
+        """Nominal wavelength: the one it was told, or that of its kind."""
+        if self.frequency_ghz is None:
+            return parameters.wavelength_nm(lane)
+        return wavelength_of(self.frequency_ghz)
+
+    def carrier_ghz(self, parameters: PlantParameters, lane: int) -> float:
+        """Where its laser really is."""
+        told = self.frequency_ghz
+        if told is None:
+            told = LIGHT_NM_GHZ / parameters.wavelength_nm(lane)
+        return told + self.error_ghz + self.drift_ghz
