@@ -27,6 +27,17 @@ class Grid:
         """Frequency of a channel."""
         return round(ANCHOR_MHZ + (channel + self.shift) * self.step_mhz)
 
+    def channel_at(self, frequency_mhz: float) -> int | None:
+        """The channel of a frequency; None for one that is not on the grid."""
+        steps = round((frequency_mhz - ANCHOR_MHZ) / self.step_mhz)
+        channel = steps - self.shift
+        on_grid = channel % self.multiple == 0 and self.frequency_mhz(channel) == round(frequency_mhz)
+        return channel if on_grid else None
+
+    def nearest(self, frequency_mhz: float) -> int:
+        """The number that a host gets which rounds and does not ask whether it is a channel."""
+        return round((frequency_mhz - ANCHOR_MHZ) / self.step_mhz) - self.shift
+
     def channels(self, low_mhz: float, high_mhz: float) -> tuple[int, int] | None:
         """The first and the last channel within a range of frequencies; None without any."""
         low = ceil(round((low_mhz - ANCHOR_MHZ) / self.step_mhz, 6)) - self.shift
