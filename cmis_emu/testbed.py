@@ -191,7 +191,18 @@ def _check_register(registers: Located, name: str, value: Any, where: str) -> No
         raise registers.error(name, error.found, error.expected, field=f"{where}: {name}") from None
 
 
-_FIBRE_KEYS = ("from", "to", "length_m", "loss_db", "cable", "glass", "connectors", "bends", "zero_dispersion_nm", "amplifiers")
+_FIBRE_KEYS = (
+    "from",
+    "to",
+    "length_m",
+    "loss_db",
+    "cable",
+    "glass",
+    "connectors",
+    "bends",
+    "zero_dispersion_nm",
+    "amplifiers",
+)
 MAX_JOINTS = 32
 MAX_SPANS = 40
 

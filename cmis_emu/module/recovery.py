@@ -295,7 +295,9 @@ class Recovery:
             kept = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
             self._kept_bounds[key] = kept
         worst, best = kept
-        return self._adapted(lane, worst, at_ns), best if lane.penalty is None else lane.penalty.worsen(best, self._plant.parameters)
+        return self._adapted(lane, worst, at_ns), best if lane.penalty is None else lane.penalty.worsen(
+            best, self._plant.parameters
+        )
 
     # -- faults ------------------------------------------------------------------------------------
 

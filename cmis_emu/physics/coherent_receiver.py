@@ -69,5 +69,3 @@ def decide(receiver: CoherentReceiver, beam: Beam, power_w: float, worse_db: flo
         return DARK
     p = receiver.parameters
     return Decision(max(0.0, coherent.reported_esnr_db(found.snr_db, p)), coherent.ber(found.snr_db))
-
-

@@ -24,9 +24,7 @@ AnyReceiver = ReceiverParameters | CoherentReceiver
 ESNR_DB_PER_DB = 2.0  # eSNR follows the light at most twice as fast, in dB
 
 
-def detect(
-    receiver: AnyReceiver, light: LightSource, warm: Trend, now_ns: int, jitter_db: float = 0.0
-) -> Decision:
+def detect(receiver: AnyReceiver, light: LightSource, warm: Trend, now_ns: int, jitter_db: float = 0.0) -> Decision:
     """eSNR and error ratio, with the light off its trend by `jitter_db`."""
     return _decide(receiver, light, light.trend(now_ns).value, 0.0, warm.value, now_ns, jitter_db)
 

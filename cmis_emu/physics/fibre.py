@@ -13,7 +13,6 @@ from cmis_emu.physics.glass import Amplifiers, Part, Path, interference
 from cmis_emu.physics.light import LightObserver
 from cmis_emu.physics.units import db_to_ratio
 
-
 KEPT = 64  # wavelengths
 
 

@@ -68,7 +68,9 @@ class PlantParameters:
 
     host_lanes: int = 8
     media_lanes: int = 4
-    pmd: Pmd | CoherentPmd | None = PMDS["400gbase-dr4"]  # the optical interface; None where the cable belongs to the module
+    pmd: Pmd | CoherentPmd | None = PMDS[
+        "400gbase-dr4"
+    ]  # the optical interface; None where the cable belongs to the module
     lanes_per_laser: int = 1  # silicon photonics: one laser feeds two lanes
     laser: LaserParameters = EML_1310
     tec: TecParameters | None = field(default_factory=TecParameters)

@@ -66,7 +66,7 @@ def flag(call: Call) -> Undo:
     counted=True,
 )
 def never_lock(call: Call) -> Undo:
-    """A tuning does not end: no lock, and no light. An occasion is each tuning; cleared, it ends after its usual time."""
+    """A tuning does not end: no lock, no light. An occasion is each tuning; cleared, it ends after its usual time."""
     return arm_rule(call, _tuning, SlowTuning(call.occasions, None, lanes_of(call), call["quiet"]))
 
 
