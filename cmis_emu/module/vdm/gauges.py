@@ -157,7 +157,8 @@ class FrameGauge:
 
     def _paths(self) -> list[PathLanes]:
         inputs = self.watch.inputs
-        mine = (p for p in inputs.paths if self.path_id in (-1, p.path_id))
+        known = inputs.paths if self.side is Side.HOST else (*inputs.paths, *inputs.networks)
+        mine = (p for p in known if self.path_id in (-1, p.path_id))
         here = inputs.lanes(self.side)
         return [p for p in mine if self._lanes(p) and here.issuperset(self._lanes(p))]
 

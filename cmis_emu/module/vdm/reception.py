@@ -77,6 +77,7 @@ class BankInputs(NamedTuple):
     host: frozenset[int] = frozenset()
     paths: tuple[PathLanes, ...] = ()
     host_loss_db: tuple[float | None, ...] = ()  # of all host lanes; None for a signal that cannot be used
+    networks: tuple[PathLanes, ...] = ()  # network paths, which have the media lanes of their data paths
     adaptations: tuple[tuple[int | None, int], ...] = ()  # of all media lanes: began, first one over
 
     def lanes(self, side: Side) -> frozenset[int]:
@@ -104,7 +105,9 @@ class BankWatch:
         paths = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in operating)
         recovery = bank.signals.recovery
         adaptations = tuple((recovery.began(n), recovery.found_ns(n)) for n in LANES)
-        return BankInputs(True, media, host, paths, loss_db, adaptations)
+        carriers = [p for p in bank.carriers() if p.state in OPERATING and p not in operating]
+        networks = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in carriers)
+        return BankInputs(True, media, host, paths, loss_db, networks, adaptations)
 
 
 @dataclass(slots=True)
