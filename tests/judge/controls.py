@@ -520,6 +520,7 @@ def slow(name: str, code: int = 1) -> Make:
 
 # -- the tables ------------------------------------------------------------------------------------------------
 
+
 def zr(bench: Bench) -> Subject:
     """A tunable module, intact; one that is quick, so that walks through all grids are."""
 

@@ -95,6 +95,7 @@ class LaserTuning:
         self._first = 8 * frame.bank
         self._cells: dict[str, Cell] = {name: memory.cell(name, frame.bank) for name in self.OWNS}
         self._lanes = frame.media_lanes
+        self._frozen = False
         start_mhz = GRIDS[plan.grid].frequency_mhz(plan.channel)
         self._lasers = {lane: _Laser(start_mhz, start_mhz, start_mhz) for lane in self._lanes}
         for lane in self._lanes:
@@ -115,6 +116,7 @@ class LaserTuning:
     def reset(self) -> None:
         """Registers are at their defaults: the laser goes there too, and nothing is under way (RST-05)."""
         start_mhz = GRIDS[self._plan.grid].frequency_mhz(self._plan.channel)
+        self._frozen = False
         for lane, laser in self._lasers.items():
             self._stop(laser)
             laser.channel_mhz = laser.target_mhz = laser.here_mhz = start_mhz
@@ -123,7 +125,8 @@ class LaserTuning:
                 self._plant.set_output(self._first + lane, self._plan.output / 100)
 
     def freeze(self) -> None:
-        """Module fault: nothing moves any more (MSM-09)."""
+        """Module fault: nothing moves any more, and requests have no effect (MSM-09)."""
+        self._frozen = True
         for laser in self._lasers.values():
             if laser.timer is not None:
                 laser.timer.cancel()
@@ -150,6 +153,8 @@ class LaserTuning:
     # -- requests (TUN-04, TUN-05) -------------------------------------------------------------------
 
     def _requested(self, write: Write) -> None:
+        if self._frozen:
+            return
         for lane in self._lanes:
             if any(self._touches(write, self._cells[name], lane) for name in _REQUEST):
                 self._judge(lane)
@@ -254,7 +259,7 @@ class LaserTuning:
 
     def _output_written(self, write: Write) -> None:
         limits = self._plan.output_range
-        if limits is None:
+        if limits is None or self._frozen:
             return
         for lane in self._lanes:
             if self._touches(write, self._cells["TargetOutputPowerTx"], lane):
