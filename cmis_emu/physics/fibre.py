@@ -70,6 +70,11 @@ class Strand:
             self._tell()
 
     @property
+    def amplified(self) -> bool:
+        """Are there amplifiers on the way?"""
+        return self._amplifiers is not None
+
+    @property
     def extra_db(self) -> float:
         """Loss on top of that, such as of dirt, in dB."""
         return self._extra_db

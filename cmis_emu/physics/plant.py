@@ -437,6 +437,14 @@ class ModulePlant:
         lit = self._climate.mode is PowerMode.FULL and not emitter.moving and not self.laser_failed(lane)
         return emitter.carrier_ghz(self.parameters, lane) if lit else None
 
+    def carrier_offset_ghz(self, lane: int, now_ns: int) -> float | None:
+        """How far the light at a coherent receiver is from its own laser; None without light or laser."""
+        light, p = self._light(lane), self.parameters.coherent
+        if light is None or p is None or light.trend(now_ns).value <= 0.0:
+            return None
+        receiver = CoherentReceiver(p, self._oscillator_ghz(lane))
+        return coherent_receiver.offset_ghz(receiver, light.beam(now_ns))
+
     def coherent_reading(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> CoherentReading | None:
         """All that the coherent receiver of a lane can say; None where there is no signal for it, or no such thing."""
         light = self._light(lane)

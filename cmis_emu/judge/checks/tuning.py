@@ -47,11 +47,15 @@ def _signed(code: int) -> int:
     return code - 0x10000 if code & 0x8000 else code
 
 
-@check("tuning-offer", Area.TUNING, "TUN-01 TUN-02 TUN-04 TUN-07", "page 04h offers grids, channels and powers in order")
+@check(
+    "tuning-offer", Area.TUNING, "TUN-01 TUN-02 TUN-04 TUN-07", "page 04h offers grids, channels and powers in order"
+)
 def offer(s: Session) -> Iterator[Outcome]:
     need_tunable(s)
     s.need_page(s.regmap.field("FineTuningSupported").page)
-    yield judged(bool(s.code("WavelengthIsControllable")), "TUN-01", "WavelengthIsControllable", "0", "1: it is tunable")
+    yield judged(
+        bool(s.code("WavelengthIsControllable")), "TUN-01", "WavelengthIsControllable", "0", "1: it is tunable"
+    )
     grids = offered(s)
     yield judged(bool(grids), "TUN-04", "grids", "none", "at least one")
     for code, (low, high) in grids.items():
@@ -109,7 +113,9 @@ def _of_lane(s: Session, lane: int, bank: int, grids: dict[int, tuple[int, int]]
             _ask(s, lane, bank, code, channel)
             took = s.poll(lambda: _at_rest(s, lane, bank), TUNING_S)
             subject = f"{where}, channel {channel} of {GRIDS[code].name}"
-            yield judged(took is not None, "TUN-04", subject, f"not tuned within {TUNING_S:g} s", "the end of the tuning")
+            yield judged(
+                took is not None, "TUN-04", subject, f"not tuned within {TUNING_S:g} s", "the end of the tuning"
+            )
             wanted = GRIDS[code].frequency_mhz(channel)
             found = s.now_all("CurrentLaserFrequencyTx", bank)[lane - 1]
             yield judged(found == wanted, "TUN-06", subject, f"{found} MHz", f"{wanted} MHz (TUN-02)",

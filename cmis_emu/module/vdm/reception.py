@@ -106,7 +106,9 @@ class BankWatch:
         recovery = bank.signals.recovery
         adaptations = tuple((recovery.began(n), recovery.found_ns(n)) for n in LANES)
         carriers = [p for p in bank.carriers() if p.state in OPERATING and p not in operating]
-        networks = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in carriers)
+        networks = tuple(
+            PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in carriers
+        )
         return BankInputs(True, media, host, paths, loss_db, networks, adaptations)
 
 
