@@ -1,4 +1,4 @@
-"""Tunable lasers: what page 04h offers, the frequency that page 12h tells, requests good and bad, masks after a reset."""
+"""Tunable lasers: what page 04h offers, requests good and bad, what a reset leaves on page 12h."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _refused(s: Session, lane: int, bank: int, flag: str, subject: str, here: in
     yield judged(now == here, "TUN-04", f"{subject}: the laser", f"{now} MHz", f"{here} MHz, as before")
 
 
-@check("tuning-defaults", Area.TUNING, "TUN-06 TUN-08", "after a reset flags are masked, and the laser is where it is told",
+@check("tuning-defaults", Area.TUNING, "TUN-06 TUN-08", "a reset masks flags and leaves the laser where it is told",
        Level.FULL)  # fmt: skip
 def defaults(s: Session) -> Iterator[Outcome]:
     need_tunable(s)
