@@ -26,6 +26,7 @@ class Emitter:
     dim_db: float = 0.0  # what a weak laser takes from it
     uncooled_db: float = 0.0  # what a lost cooler takes from it, and adds to TDECQ
     failed: bool = False
+    nominal_nm: float = 0.0  # of its kind, or where it was told to be
     frequency_ghz: float | None = None  # where a tunable laser was told to be; None: its kind's wavelength
     error_ghz: float = 0.0  # by which this unit's laser is off, and does not know
     drift_ghz: float = 0.0  # by which a fault moves it
@@ -82,25 +83,22 @@ class Emitter:
         reach = drift * laser.remaining  # the target may still move this far, while the loop is on its way
         return Trend(target * (1 - left), (target + reach) * left / tau_s + drift * laser.rate, target * left + reach)
 
-    def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
+    def beam(self, parameters: PlantParameters, warm: Trend) -> Beam:
         """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
         tdecq_db = self.tdecq_db + self.distortion_db + self.uncooled_db + warm.value
         extinction, tdecq = db_to_ratio(parameters.extinction_db), Trend(tdecq_db, *warm[1:])
         if parameters.coherent is None:
-            return Beam(extinction, tdecq, 1.0, self.wavelength_nm(parameters, lane))
+            return Beam(extinction, tdecq, 1.0, self.nominal_nm)
         noise = db_to_ratio(-parameters.coherent.transmitter_osnr_db)
-        nm = self.wavelength_nm(parameters, lane)
-        return Beam(extinction, tdecq, 1.0, nm, carrier_ghz=self.carrier_ghz(parameters, lane), noise_ratio=noise)
+        return Beam(extinction, tdecq, 1.0, self.nominal_nm, carrier_ghz=self.carrier_ghz, noise_ratio=noise)
 
-    def wavelength_nm(self, parameters: PlantParameters, lane: int) -> float:
-        """Nominal wavelength: the one it was told, or that of its kind."""
-        if self.frequency_ghz is None:
-            return parameters.wavelength_nm(lane)
-        return wavelength_of(self.frequency_ghz)
+    def tune(self, frequency_ghz: float, moving: bool) -> None:
+        """Told where to be; `moving`: it is not there yet."""
+        self.frequency_ghz, self.moving = frequency_ghz, moving
+        self.nominal_nm = wavelength_of(frequency_ghz)
 
-    def carrier_ghz(self, parameters: PlantParameters, lane: int) -> float:
+    @property
+    def carrier_ghz(self) -> float:
         """Where its laser really is."""
-        told = self.frequency_ghz
-        if told is None:
-            told = LIGHT_NM_GHZ / parameters.wavelength_nm(lane)
+        told = LIGHT_NM_GHZ / self.nominal_nm if self.frequency_ghz is None else self.frequency_ghz
         return told + self.error_ghz + self.drift_ghz

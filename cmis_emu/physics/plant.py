@@ -114,6 +114,7 @@ class ModulePlant:
                 nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
                 1 + parameters.bias_spread * spread(seed, 200 + self.laser_of(lane)),
                 parameters.tdecq_db + parameters.tdecq_spread_db * spread(seed, 300 + lane),
+                nominal_nm=parameters.wavelength_nm(lane),
                 error_ghz=0.0 if coherent is None else coherent.laser_spread_ghz * spread(seed, 400 + lane),
             )
             for lane in range(1, parameters.media_lanes + 1)
@@ -163,7 +164,7 @@ class ModulePlant:
         emitter = self._emitters[lane - 1]
         if (frequency_ghz, moving) != (emitter.frequency_ghz, emitter.moving):
             self._announce((lane,))
-            emitter.frequency_ghz, emitter.moving = frequency_ghz, moving
+            emitter.tune(frequency_ghz, moving)
             self._tell((lane,))
 
     def set_output(self, lane: int, power_dbm: float) -> None:
@@ -178,7 +179,7 @@ class ModulePlant:
         """Nominal wavelength of a lane, or the one that it is tuned to."""
         if lane > len(self._emitters):
             return self.parameters.wavelength_nm(lane)
-        return self._emitters[lane - 1].wavelength_nm(self.parameters, lane)
+        return self._emitters[lane - 1].nominal_nm
 
     def set_payload(self, lane: int, payload: Payload, errors: Origin) -> None:
         """What the light of a media lane carries from now on, and with which errors, whether or not it is on."""
@@ -305,7 +306,7 @@ class ModulePlant:
 
     def tx_beam(self, lane: int, now_ns: int) -> Beam:
         """Quality of a lane's light as it leaves."""
-        return self._emitters[lane - 1].beam(self.parameters, lane, self._climate.warm(now_ns))
+        return self._emitters[lane - 1].beam(self.parameters, self._climate.warm(now_ns))
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
         """Bit error ratio that a lane's signal has already when it leaves.
@@ -435,7 +436,7 @@ class ModulePlant:
     def _oscillator_ghz(self, lane: int) -> float | None:
         emitter = self._emitters[lane - 1]
         lit = self._climate.mode is PowerMode.FULL and not emitter.moving and not self.laser_failed(lane)
-        return emitter.carrier_ghz(self.parameters, lane) if lit else None
+        return emitter.carrier_ghz if lit else None
 
     def carrier_offset_ghz(self, lane: int, now_ns: int) -> float | None:
         """How far the light at a coherent receiver is from its own laser; None without light or laser."""
