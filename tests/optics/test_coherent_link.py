@@ -47,8 +47,10 @@ from optical_link import (
 )
 
 from cmis_emu import Emulator
+from cmis_emu.clock import NS_PER_S
 from cmis_emu.emulator import Snapshot
 from cmis_emu.link_budget import link_budget
+from cmis_emu.module.vdm.coherent import CoherentGauge
 
 ALIKE = {"laser_spread_ghz": 0.0}
 
@@ -66,6 +68,7 @@ def pair(folder: Path, coherent: dict[str, Any] | None = None, **fibre: Any) -> 
 
 
 def drain(host: Host) -> None:
+    host.read(0, 8, 6)
     host.read(0x11, 134, 20)
     host.read(0x12, 231, 8)
     host.read(0x2C, 128, 128)
@@ -208,6 +211,44 @@ def test_amplifiers_for_1550_nm_pass_no_other_light() -> None:
         assert emu.ports["b"].module.get("OpticalPowerRx", lane=1) == 0
 
 
+def test_flags_of_observables_come_with_nobody_polling(tmp_path: Path) -> None:
+    """Offset and OSNR beyond their alarms interrupt, and nothing else does."""
+    line = {"booster_db": 8.0, "noise_figure_db": 5.0}
+    with pair(tmp_path, length_m=80_000, amplifiers=line) as emu:
+        b = host_of(emu, "b")
+        place = {kind: instance(b, kind) for kind in (CFO, OSNR)}
+        pin = emu.ports["b"].pins
+        for kind, worsen, mend in (
+            (
+                CFO,
+                lambda: emu.ports["a"].module.plant.set_drift(1, 3.85),
+                lambda: emu.ports["a"].module.plant.set_drift(1, 0.0),
+            ),
+            (OSNR, lambda: emu.fibres["a-b"].disturb(12.0), lambda: emu.fibres["a-b"].disturb(0.0)),
+        ):
+            byte, nibble = divmod(place[kind], 2)
+            b.write(0x2D, 128 + byte, 0x0F if nibble else 0xF0)
+            emu.clock.advance(5)
+            drain(b)
+            emu.clock.advance(5)
+            assert pin.IntL, kind
+            worsen()
+            emu.clock.advance(1)
+            assert not pin.IntL, kind
+            mend()
+            emu.clock.advance(5)
+            drain(b)
+            emu.clock.advance(5)
+            assert pin.IntL, kind
+            b.write(0x2D, 128 + byte, 0xFF)
+
+
+def instance(host: Host, kind: int) -> int:
+    """Index of an observable in the first group."""
+    rows = host.read(0x20, 128, 128)
+    return next(n for n in range(64) if rows[2 * n + 1] == kind)
+
+
 # -- loss and repair -----------------------------------------------------------------------------------------------
 
 
@@ -310,3 +351,20 @@ def test_four_hosts_share_the_line(link: Emulator, near: Host, far: Host) -> Non
     link.fibres["a-b"].disturb(8.0)
     link.clock.advance(5)
     assert one(far, FERC) == 1
+
+
+@pytest.mark.parametrize("wait_s", [1, 60, 600])
+def test_bounds_of_observables_hold(wait_s: int) -> None:
+    """Flags are looked for where a bound allows one: no sample may ever be beyond (rule 3 of the design)."""
+    with joined(ZR, length_m=80_000, amplifiers={"booster_db": 8.0}) as emu:
+        emu.settle()
+        emu.clock.advance(wait_s)
+        emu.ports["a"].module.plant.set_environment(ambient_c=45)  # and now it warms
+        module, now_ns = emu.ports["b"].module, emu.clock.now_ns
+        assert module.vdm is not None
+        gauges = [channel.gauge for channel in module.vdm._channels if isinstance(channel.gauge, CoherentGauge)]
+        assert len(gauges) == 14
+        for gauge in gauges:
+            low, high = gauge.reach(now_ns, 600 * NS_PER_S)
+            for at_ns in range(now_ns, now_ns + 600 * NS_PER_S, 7 * NS_PER_S):
+                assert low - 1e-9 <= gauge.value(at_ns // (NS_PER_S // 10), at_ns) <= high + 1e-9, gauge.measure
