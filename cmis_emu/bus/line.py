@@ -270,6 +270,10 @@ class Line:
         target.close()
         self._tell(message)
 
+    def abort(self) -> None:
+        """The transaction broke off: a message under way fails."""
+        self._fail(errno.EIO)
+
     def broken(self) -> None:
         """The device was reset or pulled out: whatever is under way comes to nothing."""
         if self.message is not None:

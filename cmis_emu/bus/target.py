@@ -1,9 +1,9 @@
 """One I2C target at byte-event level: start, write byte, peek, commit, end.
 
-Every way onto a bus (virtual, socket, USB/IP, a microcontroller) drives this one engine, so the rules
-I2C-01 to I2C-10 live here and nowhere else. A read byte is *peeked* when the controller asks for it and
-*committed* when it was really clocked out: the address counter moves, and flags clear, on commit only.
-Written bytes are collected and handed over once, at STOP or repeated START.
+Every way onto a bus (virtual, socket, USB/IP, wires, a microcontroller) drives this one engine by the calls of
+`contract.ByteTarget`, so the rules I2C-01 to I2C-10 live here and nowhere else. A read byte is *peeked* when the
+controller asks for it and *committed* when it was really clocked out: the address counter moves, and flags clear, on
+commit only. Written bytes are collected and handed over once, at STOP or repeated START.
 
 A read shows its half as it stood at START, and again as it stands each time it rolls over to the half's first
 byte: a value of several bytes never tears, however slow the controller and whoever looks at the module
@@ -107,6 +107,10 @@ class Target:
         """Clear a fault; harmless for one that is not armed."""
         self.line.remove(fault)
 
+    def bear(self, limit_ns: int) -> None:
+        """How long the adapter bears a stretched clock from now on."""
+        self.line.limit_ns = limit_ns
+
     def write_past(self, data: bytes) -> int | None:
         """`write` of a healthy line."""
         self._line = None
@@ -154,6 +158,13 @@ class Target:
             self.close()
         else:
             self._line.end()
+
+    def abort(self) -> None:
+        """The transaction broke off: what was written is forgotten."""
+        if self._line is None:
+            self.drop()
+        else:
+            self._line.abort()
 
     # -- the same, behind the line -----------------------------------------------------------------
 

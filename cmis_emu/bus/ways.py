@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
+from cmis_emu.bus.slots import Slots
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
 
 WAYS = {
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
+    "grpc": "cmis_emu.bus.sfp_service.server",
+    "vhost-user": "cmis_emu.bus.vhost_user.server",
 }
 """Kind to module."""
 
@@ -27,11 +30,18 @@ ControlHandler = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a way gives access to: buses by number, the lock to hold, and who answers control requests."""
+    """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages.
+
+    names: of adapters, by number, where they have one. interfaces: the buses of modules that ethtool reaches, by the
+    name of a network interface.
+    """
 
     buses: Mapping[int, VirtualBus]
     lock: threading.RLock
     control: ControlHandler | None = None
+    slots: Slots | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+    interfaces: Mapping[str, VirtualBus] = field(default_factory=dict)
 
 
 class Way(Protocol):

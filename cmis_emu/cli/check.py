@@ -138,7 +138,7 @@ def _profile(source: str) -> Iterator[Host]:
         emulator.settle()
         clock.advance(SETTLED_S)
         port = next(iter(emulator.ports.values()))
-        yield BusHost(emulator.smbus(next(iter(emulator.buses))), _messages(), Simulated(clock), pins=port.pins)
+        yield BusHost(emulator.smbus_of(port.name), _messages(), Simulated(clock), pins=port.pins)
 
 
 def _image(path: Path) -> Host:

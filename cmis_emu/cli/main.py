@@ -22,6 +22,8 @@ from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
 from cmis_emu.module.profile.library import load_profile, profile_names
+from cmis_emu.testbed import read_testbed
+from cmis_emu.testbeds import names as testbed_names
 
 EXIT_FAILED, EXIT_INPUT, EXIT_NOT_AVAILABLE = 1, 2, 3
 
@@ -52,6 +54,19 @@ def cli() -> None:
 
 
 attach_option = click.option("--attach", metavar="NAME", help="running emulator, by name or socket path")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="machine-readable")
+def testbeds(as_json: bool) -> None:
+    """The testbeds that come with the package, one line each; `run` and `exec` take them by name."""
+    found = {name: read_testbed(name) for name in testbed_names()}
+    if as_json:
+        rows = [{"name": name, "title": each.title, "ports": len(each.ports)} for name, each in found.items()]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for name, each in found.items():
+        click.echo(f"{name:<20} {len(each.ports):>3} ports  {each.title}")
 
 
 @cli.command()
@@ -97,7 +112,12 @@ def _describe(name: str) -> dict[str, Any]:
 @click.option("--name", default="default", show_default=True, help="how commands find this emulator")
 @click.option("--speed", default=1.0, show_default=True, help="simulated seconds per second")
 @click.option("--seed", type=int, help="seed of all noise (default: the testbed's)")
-@click.option("--serve", multiple=True, metavar="KIND:ADDRESS", help="another way in: unix:PATH, usbip:[HOST:]PORT")
+@click.option(
+    "--serve",
+    multiple=True,
+    metavar="KIND:ADDRESS",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS]",
+)
 @click.option(
     "--nvm",
     type=click.Path(path_type=Path),

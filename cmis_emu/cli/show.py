@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cmis_emu import control
 from cmis_emu.cli import running
-from cmis_emu.errors import InputError
+from cmis_emu.errors import AttachError, InputError
 from cmis_emu.live.link import draw
 from cmis_emu.registers.dump import Pages, read_dump
 from cmis_emu.registers.field import LOWER
@@ -19,11 +22,23 @@ from cmis_emu.registers.regmap import page_name, page_number
 from cmis_emu.registers.view import View, decode_page
 
 
+@contextmanager
+def _asked(name: str, attach: str | None) -> Iterator[control.ControlClient]:
+    """The emulator to ask about `name`; where none runs, a name like that of a file is said to be none."""
+    try:
+        with running.client(attach) as emulator:
+            yield emulator
+    except AttachError:
+        if attach is None and not control.running() and ("/" in name or Path(name).suffix):
+            raise InputError(repr(name), "the file of a dump, or a port of a running emulator") from None
+        raise
+
+
 def is_fibre(name: str, attach: str | None) -> bool:
     """Whether the running emulator has a fibre of that name. A file of that name is a dump, and none is asked."""
     if Path(name).is_file():
         return False
-    with running.client(attach) as emulator:
+    with _asked(name, attach) as emulator:
         link = emulator.ask("link", name=name)
     return link is not None and link["fibre"] == name and name not in link["ends"]
 
@@ -47,7 +62,7 @@ def show_page(port: str, page: str, bank: int, raw: bool, as_json: bool, attach:
     if path.is_file():
         found = _from_dump(path, number, bank)
     else:
-        with running.client(attach) as emulator:
+        with _asked(port, attach) as emulator:
             found = emulator.ask("page", port=port, page=number, bank=bank)
     data = bytes.fromhex(found["data"])
     first = 0 if number == LOWER else 128

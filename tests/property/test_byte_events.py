@@ -132,7 +132,7 @@ def test_repeated_start_equals_stop_and_start(twins: Twins, messages: list[tuple
 
 
 @settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.integers(0, 6), max_size=60), values=st.lists(VALUES, min_size=60, max_size=60))
+@given(steps=st.lists(st.integers(0, 7), max_size=60), values=st.lists(VALUES, min_size=60, max_size=60))
 def test_byte_events_in_any_order_do_no_harm(twins: Twins, steps: list[int], values: list[int]) -> None:
     twins.rewind()
     port, clock = twins.bytewise.ports["1"], twins.bytewise.clock
@@ -147,6 +147,8 @@ def test_byte_events_in_any_order_do_no_harm(twins: Twins, steps: list[int], val
             port.target.commit()
         elif step == 5:
             port.target.end()
+        elif step == 6:
+            port.target.abort()
         else:
             clock.advance_ns(value * 1_000_000)  # type: ignore[attr-defined]
     port.target.end()

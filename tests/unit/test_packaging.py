@@ -32,7 +32,11 @@ def data_files() -> set[str]:
     maps = {
         f"cmis_emu/register_maps/{p.relative_to(ROOT / 'register_maps')}" for p in ROOT.glob("register_maps/**/*.yaml")
     }
-    return maps | {"cmis_emu/bus/preload/i2c_preload.c", "cmis_emu/py.typed"}
+    testbeds = {str(p.relative_to(ROOT)) for p in ROOT.glob("cmis_emu/testbeds/*.yaml")}
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "cmis_emu/bus/preload").glob("*.[ch]")}
+    assert testbeds
+    assert sources
+    return maps | testbeds | sources | {"cmis_emu/py.typed"}
 
 
 @pytest.mark.timeout(300)

@@ -13,6 +13,7 @@ from smbus2 import i2c_msg
 
 from cmis_emu import Emulator
 from cmis_emu.bus.smbus import VirtualSMBus
+from cmis_emu.bus.tap import Transaction
 from cmis_emu.bus.target import Target
 
 
@@ -420,3 +421,22 @@ def test_excess_bytes_are_refused_one_by_one(target: Target) -> None:
     assert [target.write_byte(value) for value in (26, 0x40, 0, 0, 0, 0, 1, 2, 3, 4, 5)] == [True] * 9 + [False] * 2
     target.end()
     assert target.pointer == 34
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_an_aborted_transaction_leaves_nothing(target: Target, watched: bool) -> None:
+    """With and without somebody who listens on the line; who listens is told that it failed."""
+    told: list[Transaction] = []
+    if watched:
+        target.taps.append(told.append)
+    before = target.device.read(26, 1) if target.device else b""
+    assert target.start(read=False)
+    assert all(target.write_byte(value) for value in (26, 0x50))
+    target.abort()
+    target.end()  # the STOP that may come after all
+    assert not target.write_byte(0x51)
+    assert target.device is not None
+    assert target.device.read(26, 1) == before
+    assert [str(each) for each in told] == (["write L:26 50 EIO"] if watched else [])
+    assert target.write(b"\x00") == 1
+    assert target.read(1) == b"\x18"

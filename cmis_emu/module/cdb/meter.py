@@ -30,7 +30,7 @@ LANES = 8  # of a bank
 DB_STEP = 1 / 256
 
 
-class Place(Enum):
+class Scope(Enum):
     """What a record belongs to."""
 
     MODULE = "module"
@@ -40,23 +40,23 @@ class Place(Enum):
 
 
 class Observable(Enum):
-    """What can be asked for: its place, and its bit in the request, counted over the bytes of observables."""
+    """What can be asked for: its scope, and its bit in the request, counted over the bytes of observables."""
 
-    TEMPERATURE = (Place.MODULE, 0)
-    VCC = (Place.MODULE, 1)
-    HOST_SNR = (Place.HOST, 0)
-    HOST_LTP = (Place.HOST, 1)
-    MEDIA_SNR = (Place.MEDIA, 0)
-    MEDIA_LTP = (Place.MEDIA, 1)
-    MEDIA_BER = (Place.MEDIA, 2)
-    BIAS = (Place.MEDIA, 8)
-    TX_POWER = (Place.MEDIA, 9)
-    RX_POWER = (Place.MEDIA, 10)
-    FERC = (Place.PATH, 0)
-    PATH_BER = (Place.PATH, 1)
+    TEMPERATURE = (Scope.MODULE, 0)
+    VCC = (Scope.MODULE, 1)
+    HOST_SNR = (Scope.HOST, 0)
+    HOST_LTP = (Scope.HOST, 1)
+    MEDIA_SNR = (Scope.MEDIA, 0)
+    MEDIA_LTP = (Scope.MEDIA, 1)
+    MEDIA_BER = (Scope.MEDIA, 2)
+    BIAS = (Scope.MEDIA, 8)
+    TX_POWER = (Scope.MEDIA, 9)
+    RX_POWER = (Scope.MEDIA, 10)
+    FERC = (Scope.PATH, 0)
+    PATH_BER = (Scope.PATH, 1)
 
     @property
-    def place(self) -> Place:
+    def scope(self) -> Scope:
         """What it belongs to."""
         return self.value[0]
 
@@ -194,14 +194,14 @@ class Meter:
                     field = memory.regmap.field(name)
                     step = (field.scale or 1.0) * around.profile.multiplier(field)
                     found[observable] = Coding(step, signed=observable is Observable.TEMPERATURE)
-            elif optical or observable.place is Place.HOST:
+            elif optical or observable.scope is Scope.HOST:
                 is_db = _MEASURES[observable] in (Measure.ESNR, Measure.LTP)
                 found[observable] = Coding(DB_STEP if is_db else 0.0)
         return found
 
     def _gauges(self, observable: Observable, around: Surroundings) -> Iterable[tuple[int, Gauge]]:
         quantity = _QUANTITIES.get(observable)
-        if observable.place is Place.MODULE:
+        if observable.scope is Scope.MODULE:
             assert quantity is not None
             yield 0, PlantGauge(self._plant, quantity)
             return
@@ -209,12 +209,12 @@ class Meter:
         for bank, watch, receptions in zip(around.banks, self._watches, self._receptions, strict=True):
             first = LANES * bank.bank
             host_lanes = range(1, around.profile.host_lanes(bank.bank) + 1)
-            for number in bank.media_lanes if observable.place is Place.MEDIA else host_lanes:
+            for number in bank.media_lanes if observable.scope is Scope.MEDIA else host_lanes:
                 if quantity is not None:
                     yield first + number, PlantGauge(self._plant, quantity, watch, number, first + number)
                     continue
                 measure = _MEASURES[observable]
-                side = Side.HOST if observable.place is Place.HOST else Side.MEDIA
+                side = Side.HOST if observable.scope is Scope.HOST else Side.MEDIA
                 if observable is Observable.FERC:
                     yield first + number, FrameGauge(watch, receptions[side], measure, side, number - 1)
                 elif observable is Observable.PATH_BER:

@@ -32,7 +32,7 @@ from cmis_emu.layouts.cdb import (
 )
 from cmis_emu.module.cdb.command import Command, Job, Refusal, Reply, Request, Status
 from cmis_emu.module.cdb.histogram import WeightCounter
-from cmis_emu.module.cdb.meter import Meter, Observable, Place
+from cmis_emu.module.cdb.meter import Meter, Observable, Scope
 from cmis_emu.module.cdb.plan import Advertised
 from cmis_emu.module.cdb.surroundings import Surroundings
 from cmis_emu.module.sides import Side
@@ -94,17 +94,17 @@ class Performance:
             Command(0x0280, "Data Monitoring and Recording Controls", self._recording, (4, 4)),
             Command(0x0290, "Temperature Histogram", self._temperature, (1, 1)),
         ]
-        places = (
+        records = (
             (0x0210, "Module PM", partial(self._module_records), (5, 5)),
-            (0x0212, "PM Host Side", partial(self._records, Place.HOST), (20, 20)),
-            (0x0214, "PM Media Side", partial(self._records, Place.MEDIA), (20, 20)),
-            (0x0216, "Data Path PM", partial(self._records, Place.PATH), (20, 20)),
+            (0x0212, "PM Host Side", partial(self._records, Scope.HOST), (20, 20)),
+            (0x0214, "PM Media Side", partial(self._records, Scope.MEDIA), (20, 20)),
+            (0x0216, "Data Path PM", partial(self._records, Scope.PATH), (20, 20)),
         )
-        for code, title, start, lengths in places:
+        for code, title, start, lengths in records:
             found.append(Command(code, f"Get {title} LPL", partial(start, False), lengths))
             if self._epl_bytes:
                 found.append(Command(code + 1, f"Get {title} EPL", partial(start, True), lengths))
-        if self._around.profile.revision >= HISTOGRAMS_SINCE and self._has(Place.PATH):
+        if self._around.profile.revision >= HISTOGRAMS_SINCE and self._has(Scope.PATH):
             found += [
                 Command(0x0230, "Control FEC SEW Histogram", partial(self._switch, self._histograms), (2, 2)),
                 Command(0x0231, "Get FEC SEW Histogram", self._histogram, (2, 2)),
@@ -124,8 +124,8 @@ class Performance:
         """See `Follower`."""
         self._meter.settled(changed)
 
-    def _has(self, place: Place) -> bool:
-        return any(observable.place is place for observable, _ in self._meter.channels)
+    def _has(self, scope: Scope) -> bool:
+        return any(observable.scope is scope for observable, _ in self._meter.channels)
 
     def _after(self, finish: Callable[[], Reply]) -> Job:
         return Job(self._execution_ns, finish)
@@ -143,11 +143,11 @@ class Performance:
         return Reply()
 
     def _features(self, _: Request) -> Job:
-        bits = {Place.HOST: 0, Place.MEDIA: 0}
+        bits = {Scope.HOST: 0, Scope.MEDIA: 0}
         for observable in (Observable.HOST_SNR, Observable.HOST_LTP, Observable.MEDIA_SNR, Observable.MEDIA_LTP):
             if any(known is observable for known, _ in self._meter.channels):
-                bits[observable.place] |= 1 << observable.bit
-        data = PM_FEATURES_REPLY.build({"host": bits[Place.HOST], "media": bits[Place.MEDIA]})
+                bits[observable.scope] |= 1 << observable.bit
+        data = PM_FEATURES_REPLY.build({"host": bits[Scope.HOST], "media": bits[Scope.MEDIA]})
         return self._after(partial(Reply, lpl=data))
 
     def _recording(self, request: Request) -> Job:
@@ -163,20 +163,20 @@ class Performance:
 
     def _module_records(self, epl: bool, request: Request) -> Job:
         said = MODULE_PM.parse(request.lpl)
-        observables = self._chosen(Place.MODULE, int(said.observables), any(said.others))
+        observables = self._chosen(Scope.MODULE, int(said.observables), any(said.others))
         return self._read(epl, int(said.selection), [(each, 0) for each in observables])
 
-    def _records(self, place: Place, epl: bool, request: Request) -> Job:
+    def _records(self, scope: Scope, epl: bool, request: Request) -> Job:
         said = LANE_PM.parse(request.lpl)
         asked = int.from_bytes(said.observables, "little")
-        observables = self._chosen(place, asked, any(said.oif_observables) or any(said.custom_observables))
+        observables = self._chosen(scope, asked, any(said.oif_observables) or any(said.custom_observables))
         resources = [bit + 1 for bit in range(32) if int(said.resources) >> bit & 1]
         return self._read(epl, int(said.selection), [(each, n) for n in resources for each in observables])
 
     @staticmethod
-    def _chosen(place: Place, asked: int, others: bool) -> list[Observable]:
+    def _chosen(scope: Scope, asked: int, others: bool) -> list[Observable]:
         """The observables of a request, bits counted over its bytes."""
-        found = [each for each in Observable if each.place is place and asked >> each.bit & 1]
+        found = [each for each in Observable if each.scope is scope and asked >> each.bit & 1]
         if others or asked != sum(1 << each.bit for each in found):
             raise Refusal(Status.PARAMETER_ERROR)
         return found
