@@ -376,7 +376,8 @@ class LaneBank:
     def disabled_tx(self) -> int:
         """Media lanes (mask) that OutputDisableTx switches off; all where one disables all."""
         disabled = self.control["OutputDisableTx"].bits()
-        return 0xFF if disabled and self._one_disables_all else disabled
+        here = disabled & mask_of(self.media_lanes)  # bits of lanes that are not there mean nothing
+        return 0xFF if here and self._one_disables_all else disabled
 
     def carriers(self) -> list[DataPath]:
         """The paths that have media lanes: data paths of their own, and network paths."""

@@ -357,6 +357,17 @@ def test_output_power_follows_at_once(emu: Emulator, host: Host) -> None:
         assert level(host, 154) == pytest.approx(before, rel=0.02)
 
 
+@pytest.mark.rule("APP-08", "DP-04")
+def test_lanes_that_are_not_there_disable_nothing(emu: Emulator, host: Host) -> None:
+    """One bit disables the whole module (01h:151.0), as on a real ZR; hosts clear those of real lanes only."""
+    host.control(OUTPUT_DISABLE_TX, 0xFF)
+    emu.clock.advance(1)
+    assert (host.states(), host.output_tx()) == ([INITIALIZED] * 8, 0)
+    host.control(OUTPUT_DISABLE_TX, 0xFE)
+    emu.clock.advance(10)
+    assert (host.states(), host.output_tx()) == ([ACTIVATED] * 8, 1)
+
+
 # -- products without ----------------------------------------------------------------------------------------
 
 
