@@ -16,7 +16,7 @@ from cmis_emu.board_reader import PLACE_KEYS, BoardPlan, BoardReader, Channel, P
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.module.profile.library import load_profile, profile_names, profile_path
 from cmis_emu.physics.cabling import Cable
-from cmis_emu.physics.glass import GLASS, JOINTS, Bend
+from cmis_emu.physics.glass import GLASS, JOINTS, Amplifiers, Bend
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
@@ -56,7 +56,7 @@ class FibrePlan:
     """One cable from a port to another, to several (its legs; None hangs free), or back to the same.
 
     length_m. loss_db: of the whole path; None: what its parts add up to. glass: of `glass.GLASS`; None: what the
-    light needs. joints: of `glass.JOINTS`; None: a connector at each end.
+    light needs. joints: of `glass.JOINTS`; None: a connector at each end. amplifiers: None: none.
     """
 
     name: str
@@ -69,6 +69,7 @@ class FibrePlan:
     joints: tuple[str, ...] | None = None
     bends: tuple[Bend, ...] = ()
     zero_dispersion_nm: float | None = None
+    amplifiers: Amplifiers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +245,20 @@ def _check_register(registers: Located, name: str, value: Any, where: str) -> No
         raise registers.error(name, error.found, error.expected, field=f"{where}: {name}") from None
 
 
-_FIBRE_KEYS = ("from", "to", "length_m", "loss_db", "cable", "glass", "connectors", "bends", "zero_dispersion_nm")
+_FIBRE_KEYS = (
+    "from",
+    "to",
+    "length_m",
+    "loss_db",
+    "cable",
+    "glass",
+    "connectors",
+    "bends",
+    "zero_dispersion_nm",
+    "amplifiers",
+)
 MAX_JOINTS = 32
+MAX_SPANS = 40
 
 
 def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:
@@ -278,6 +291,25 @@ def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:
         _joints(plan, where),
         _bends(plan, where),
         None if zero is None else _number(plan, "zero_dispersion_nm", 0, 1300, 1324),
+        _amplifiers(plan, where),
+    )
+
+
+def _amplifiers(plan: Located, where: str) -> Amplifiers | None:
+    """Amplifiers on the way; see `glass.Amplifiers`."""
+    given = plan.get("amplifiers")
+    if given is None:
+        return None
+    if not isinstance(given, Located):
+        raise plan.error("amplifiers", given, "{spans: N, booster_db: G}", field=f"{where}: amplifiers")
+    given.check_keys(("spans", "booster_db", "gain_db", "noise_figure_db"), field=f"{where}: amplifiers")
+    if "spans" in given:
+        given.number("spans", 1, MAX_SPANS, whole=True)
+    return Amplifiers(
+        int(given.get("spans", 1)),
+        _number(given, "booster_db", 0.0, 0, 30),
+        None if given.get("gain_db") is None else _number(given, "gain_db", 0, 0, 40),
+        _number(given, "noise_figure_db", 5.5, 3, 20),
     )
 
 

@@ -19,6 +19,7 @@ from cmis_emu import Emulator, ManualClock
 from cmis_emu.emulator import Emulator as Emulated
 
 PORT = "Ethernet0"
+LASER_GHZ, TX_DBM = 193400, -9.0  # as its configuration has them for a coherent port
 LIMIT_S = 300
 
 
@@ -88,13 +89,17 @@ def main(product: str, lanes: int, speed: int) -> None:
         task.post_port_active_apsel_to_db = lambda *_, **__: None
         names = ",".join(str(lane) for lane in range(lanes))
         task.port_dict[PORT].update(index="1", speed=str(speed), lanes=names, subport=0)
+        task.port_dict[PORT].update(laser_freq=LASER_GHZ, tx_power=TX_DBM)  # taken for coherent modules only
         while states[-1] not in ("READY", "FAILED") and emu.clock.now < LIMIT_S:
             task.process_single_lport(PORT, task.port_dict[PORT])
             emu.clock.advance(1.0)
         api = sfp.get_xcvr_api()
         paths = [] if api.is_flat_memory() else [api.get_datapath_state()[f"DP{n}State"] for n in range(1, lanes + 1)]
         retries = task.port_dict[PORT].get("cmis_retries", 0)
-        print(json.dumps({"states": states, "paths": sorted(set(paths)), "retries": retries}))
+        found = {"states": states, "paths": sorted(set(paths)), "retries": retries}
+        if not api.is_flat_memory() and api.is_coherent_module():
+            found["laser"] = [api.get_current_laser_freq(), api.get_tx_config_power()]
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

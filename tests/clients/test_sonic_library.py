@@ -39,6 +39,7 @@ PORTS = {
     "qsfpdd-400g-fr4": (8, 400_000),
     "qsfpdd-400g-lr4": (8, 400_000),
     "qsfpdd-400g-sr8": (8, 400_000),
+    "qsfpdd-400g-zr": (8, 400_000),
 }
 """How the switch uses each product: lanes and speed (Mbit/s) of its port."""
 
@@ -178,3 +179,4 @@ def test_bring_up_by_its_daemon(name: str) -> None:
     ]
     assert found["paths"] == ["DataPathActivated"]
     assert found["retries"] == 0
+    assert found.get("laser") == ([193400.0, -9.0] if load_profile(name).tuning is not None else None)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from beside import needs_sonic
 
 from cmis_emu import Emulator, ManualClock
@@ -157,6 +158,17 @@ def test_the_drawing_of_a_link(tmp_path: Path) -> None:
         drawn = draw(link_budget(emu.fibres["out"], emu.clock.now_ns)).splitlines()
         assert [line for line in shown if line != "..." and line not in drawn] == []
         assert "type-A trunk" in draw(link_budget(emu.fibres["wrong"], emu.clock.now_ns))
+
+
+def test_the_drawing_of_a_coherent_line() -> None:
+    shown = next(body for _, body in BLOCKS if body.startswith("a to b: light from")).splitlines()
+    line = yaml.safe_load(next(row for row in README.splitlines() if "length_m: 120000" in row).split("`")[1])
+    ports = {name: {"profile": "qsfpdd-400g-zr", "bus": bus} for bus, name in enumerate("ab", 1)}
+    with Emulator.load({"version": 1, "ports": ports, "fibres": {"line": line}}, clock=ManualClock()) as emu:
+        emu.settle()
+        emu.clock.advance(60)
+        drawn = draw(link_budget(emu.fibres["line"], emu.clock.now_ns)).splitlines()
+        assert [row for row in shown if row not in drawn] == []
 
 
 def test_the_scenario(tmp_path: Path) -> None:
