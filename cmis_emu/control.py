@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu.bus.connection import Connection
+from cmis_emu.bus.mux import adapters
 from cmis_emu.bus.preload import wire
 from cmis_emu.clock import ScaledClock
 from cmis_emu.emulator import Emulator
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, UnknownFieldError
 from cmis_emu.link_budget import link_budget
+from cmis_emu.optoe_files import OptoeFiles
 from cmis_emu.port import Port
 from cmis_emu.registers.view import decode_page
 from cmis_emu.scenarios.reader import read_scenario
@@ -86,6 +88,7 @@ class ControlServer:
         self._operations: dict[str, _Operation] = {
             "status": self._status,
             "buses": self._buses,
+            "adapters": self._adapters,
             "page": self._page,
             "link": self._link,
             "get": self._get,
@@ -95,6 +98,7 @@ class ControlServer:
             "remove": self._remove,
             "scenario": self._scenario,
             "scenario_result": self._scenario_result,
+            **OptoeFiles(emulator).operations,
         }
         self._runs: list[Future[ScenarioResult]] = []
         self._players = ThreadPoolExecutor(thread_name_prefix="cmis-emu-scenario")
@@ -113,6 +117,10 @@ class ControlServer:
             reply = {"error": str(error)}
         return json.dumps(reply, default=_plain).encode()
 
+    def ask(self, operation: str, **arguments: Any) -> Any:
+        """A request of this process, as `ControlClient.ask`."""
+        return _value(self(json.dumps({"op": operation, **arguments}).encode()))
+
     def _scenario(self, request: dict[str, Any]) -> int:
         """Start a scenario beside whoever uses the emulator; its number is for `scenario_result`."""
         scenario = read_scenario(str(request["source"]))
@@ -126,16 +134,17 @@ class ControlServer:
         return asdict(run.result()) if run.done() else None
 
     def _port(self, request: dict[str, Any]) -> Port:
-        name = str(request["port"])
-        if name not in self._emulator.ports:
-            raise InputError(repr(name), f"one of {', '.join(self._emulator.ports)}", field="port")
-        return self._emulator.ports[name]
+        return self._emulator.port(str(request["port"]))
 
     def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         return status(self._emulator)
 
     def _buses(self, _: dict[str, Any]) -> list[int]:
         return sorted(self._emulator.buses)
+
+    def _adapters(self, _: dict[str, Any]) -> list[int]:
+        """The buses that are no channel of a mux."""
+        return sorted(adapters(self._emulator.buses))
 
     def _page(self, request: dict[str, Any]) -> dict[str, Any]:
         module = self._port(request).module
@@ -184,7 +193,7 @@ def status(emulator: Emulator) -> dict[str, Any]:
     """One snapshot of everything a status view shows. Reads registers by the back door only."""
     ports = []
     for name, port in emulator.ports.items():
-        bus = next(n for n, b in emulator.buses.items() if port.target in b.targets.values())
+        bus = emulator.bus_of(name).number
         row: dict[str, Any] = {"port": name, "bus": bus, "pins": port.pins.levels(), "profile": None}
         module = port.occupant
         if module is not None:
@@ -202,6 +211,16 @@ def _plain(value: Any) -> Any:
 
 class RefusedError(CmisEmuError):
     """The emulator found the request wrong: a port, field, page or value that is not there."""
+
+
+def _value(reply: bytes) -> Any:
+    """What a reply says. Raises RefusedError, CmisEmuError."""
+    found = json.loads(reply)
+    if "input error" in found:
+        raise RefusedError(found["input error"])
+    if "error" in found:
+        raise CmisEmuError(found["error"])
+    return found["ok"]
 
 
 # -- the command's end -----------------------------------------------------------------------------
@@ -223,9 +242,4 @@ class ControlClient:
         status_code, reply = self._connection.ask(wire.Op.CONTROL, payload)
         if status_code < 0:
             raise AttachError(f"{self._connection.path}: the emulator refused ({os.strerror(-status_code)})")
-        found = json.loads(reply)
-        if "input error" in found:
-            raise RefusedError(found["input error"])
-        if "error" in found:
-            raise CmisEmuError(found["error"])
-        return found["ok"]
+        return _value(reply)

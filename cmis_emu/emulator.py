@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cmis_emu.board import Board
+from cmis_emu.bus.expander import Expander
+from cmis_emu.bus.mux import Mux
 from cmis_emu.bus.server import SocketServer
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
@@ -31,7 +34,8 @@ from cmis_emu.scenarios.model import Scenario
 from cmis_emu.scenarios.reader import read_scenario
 from cmis_emu.scenarios.result import ScenarioResult
 from cmis_emu.scenarios.run import Run
-from cmis_emu.testbed import ADDRESS, Testbed, read_testbed
+from cmis_emu.slots import PortSlots
+from cmis_emu.testbed import FibrePlan, PortPlan, Testbed, read_testbed
 
 MAX_SETTLE_S = 120.0
 
@@ -47,37 +51,30 @@ class Snapshot:
 class Emulator:
     """Modules, buses and fibres of one testbed.
 
-    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number. lock: hold it when you use
-    modules from a thread of your own. Use as a context manager, or call `close`.
+    ports: `Port` by name. fibres: `Fibre` by name. buses: `VirtualBus` by number, channels of muxes included. muxes:
+    `Mux` by name. expanders: `Expander` by name. lock: hold it when you use modules from a thread of your own. Use as a
+    context manager, or call `close`.
     """
 
     def __init__(self, testbed: Testbed, clock: Clock, seed: int | None = None, nvm: Path | None = None) -> None:
-        files = None if nvm is None else NvmFolder(nvm)
         self.testbed = testbed
         self.clock = clock
         self.lock = threading.RLock()
         clock.share(self.lock)
         self.seed = testbed.seed if seed is None else seed
         self.environment = Environment(ambient_c=testbed.ambient_c, airflow=testbed.airflow)
-        self.buses: dict[int, VirtualBus] = {}
+        targets = {plan.name: Target(clock=clock) for plan in testbed.ports}
+        self._board = Board(testbed, targets, self.lock)
+        self.buses: dict[int, VirtualBus] = self._board.buses
+        self.muxes: dict[str, Mux] = self._board.muxes
+        self.expanders: dict[str, Expander] = self._board.expanders
         self.ports: dict[str, Port] = {}
         self.fibres: dict[str, Fibre] = {}
         self._servers: list[Way] = []
         self._closed = False
-        for index, plan in enumerate(testbed.ports):
-            target = Target(clock=clock)
-            self.buses[plan.bus] = VirtualBus(plan.bus, {ADDRESS: target})
-            self.ports[plan.name] = Port(
-                plan.name,
-                target,
-                clock,
-                self.lock,
-                seed=self.seed * 1_000_003 + index,
-                environment=self.environment,
-                levels=dict(plan.pins),
-                rewire=self._rewire,
-                nvm=files,
-            )
+        self._nvm = None if nvm is None else NvmFolder(nvm)
+        for plan in testbed.ports:
+            self._build(plan, targets[plan.name])
         for fibre in testbed.fibres:
             self.fibres[fibre.name] = Fibre(fibre, clock, self.lock)
         for plan in testbed.ports:
@@ -85,8 +82,42 @@ class Emulator:
                 self.ports[plan.name].insert(plan.profile)
                 for name, value in plan.registers.items():
                     self.ports[plan.name].module.set(name, value)
+        self._board.connect(self.ports)
         if isinstance(clock, ScaledClock):
             clock.start(self.lock)
+
+    def _build(self, plan: PortPlan, target: Target) -> Port:
+        self.ports[plan.name] = Port(
+            plan.name,
+            target,
+            self.clock,
+            self.lock,
+            seed=self.seed * 1_000_003 + len(self.ports),
+            environment=self.environment,
+            levels=self._board.levels(plan),
+            rewire=self._rewire,
+            nvm=self._nvm,
+        )
+        return self.ports[plan.name]
+
+    def add_port(self, name: str) -> Port:
+        """A new, empty cage on a bus of its own, which a nominal fibre joins to itself. Raises InputError.
+
+        The bus has the number that the name says, where that is one and free, else the next one. Adapters that
+        others already have of this emulator stay as many as they are.
+        """
+        with self.lock:
+            if name in self.ports:
+                raise InputError(repr(name), "a name that no port has", field="port")
+            number = int(name) if name.isascii() and name.isdecimal() else -1
+            if number < 0 or number in self.buses:
+                number = max(self.buses, default=0) + 1
+            target = Target(clock=self.clock)
+            self._board.add(name, number, target)
+            port = self._build(PortPlan(name, "", number, {}, {}), target)
+            plan = FibrePlan(f"loop of {name}", name, (name,))
+            self.fibres[plan.name] = Fibre(plan, self.clock, self.lock)
+            return port
 
     @classmethod
     def load(
@@ -115,15 +146,22 @@ class Emulator:
         return VirtualSMBus(self.buses[number], self.lock)
 
     def smbus_of(self, port: str) -> VirtualSMBus:
-        """The bus of a port, as `smbus`. Raises InputError for a port that is not there."""
-        if port not in self.ports:
-            raise InputError(repr(port), f"one of {', '.join(self.ports)}", field="port")
-        target = self.ports[port].target
-        return self.smbus(next(number for number, bus in self.buses.items() if target in bus.targets.values()))
+        """The bus of a port, as `smbus`: the channel, behind a mux. Raises InputError for a port that is not there."""
+        return VirtualSMBus(self.bus_of(port), self.lock)
+
+    def bus_of(self, port: str) -> VirtualBus:
+        """The bus on which a port answers. Raises InputError for a port that is not there."""
+        return self._board.bus_of[self.port(port).name]
+
+    def port(self, name: str) -> Port:
+        """A port by name. Raises InputError for one that is not there."""
+        if name not in self.ports:
+            raise InputError(repr(name), f"one of {', '.join(self.ports)}", field="port")
+        return self.ports[name]
 
     def serve(self, path: Path, control: ControlHandler | None = None) -> SocketServer:
         """Serve all buses on a Unix socket until `close`. Raises NotAvailableError if it cannot listen."""
-        server = SocketServer(path, self.buses, self.lock, control)
+        server = SocketServer(path, self._served(control))
         self._servers.append(server)
         return server
 
@@ -132,15 +170,23 @@ class Emulator:
 
         Raises InputError for what is no KIND:ADDRESS, NotAvailableError for an address that cannot be had.
         """
-        way = open_way(text, Served(self.buses, self.lock, control, cages=self.cages()))
+        way = open_way(text, self._served(control))
         self._servers.append(way)
         return way
 
+    def _served(self, control: ControlHandler | None) -> Served:
+        with self.lock:
+            slots = PortSlots(self.ports, self.clock, self.bus_of, self.add_port)
+        names = {self.bus_of(port).number: f"CMIS-EMU port {port}" for port in self.ports}
+        interfaces = {plan.interface: self.bus_of(plan.name) for plan in self.testbed.ports if plan.interface}
+        return Served(self.buses, self.lock, control, slots, names, interfaces, self.cages())
+
     def cages(self) -> dict[int, PortCage]:
-        """The port whose module answers on each bus, by number of the bus."""
-        by_target = {id(port.target): port for port in self.ports.values()}
-        found = ((number, by_target.get(id(bus.targets.get(ADDRESS)))) for number, bus in self.buses.items())
-        return {number: PortCage(port, self.clock) for number, port in found if port is not None}
+        """A port by the number of the bus that its module answers on; the first of several."""
+        found: dict[int, PortCage] = {}
+        for name, port in self.ports.items():
+            found.setdefault(self.bus_of(name).number, PortCage(port, self.clock))
+        return found
 
     # -- fibres --------------------------------------------------------------------------------------
 
@@ -222,9 +268,14 @@ class Emulator:
             state = copy.deepcopy(snapshot.state, self._fixed(snapshot.state))
             self.clock.restore(state["time"], state["heap"])
             for name, fibre in self.fibres.items():
-                fibre.restore_state(state["fibres"][name])
+                if name in state["fibres"]:
+                    fibre.restore_state(state["fibres"][name])
             for name, port in self.ports.items():
-                port.restore(state["ports"][name])
+                if name in state["ports"]:
+                    port.restore(state["ports"][name])
+                else:  # a cage that was added since
+                    port.remove()
+            self._board.restore(state["board"])
 
     def _state(self) -> dict[str, Any]:
         heap: list[tuple[int, int, Event]] = self.clock.pending()
@@ -233,6 +284,7 @@ class Emulator:
             "heap": heap,
             "ports": {name: port.state() for name, port in self.ports.items()},
             "fibres": {name: fibre.state() for name, fibre in self.fibres.items()},
+            "board": self._board.state(),
         }
 
     def _fixed(self, state: dict[str, Any]) -> dict[int, Any]:

@@ -12,8 +12,7 @@ from typing import Any
 from cmis_emu.links import Fibre, Way
 from cmis_emu.module.module import Module
 from cmis_emu.physics.parameters import Quantity
-from cmis_emu.physics.pmd import Pmd, Span, shared_span
-from cmis_emu.physics.receiver import esnr_of_ber
+from cmis_emu.physics.pmd import AnyPmd, Span, shared_span
 from cmis_emu.physics.units import db_to_ratio, w_to_dbm
 
 DARK_W = 1e-12
@@ -72,31 +71,45 @@ def _reception(module: Module, lane: int, now_ns: int) -> dict[str, Any]:
     """What the receiver's DSP makes of it; `limit_esnr_db`: where its errors are the most that the FEC is made for."""
     bank, index = divmod(lane - 1, 8)
     signals = module.banks[bank].signals if bank < len(module.banks) else None
-    receiver = module.plant.parameters.receiver
+    receiver = module.plant.parameters
     if signals is None:
         return {"los": None, "locked": None, "esnr_db": None, "ber": None, "limit_ber": None, "limit_esnr_db": None}
     recovery = signals.recovery
-    return {
+    return _coherent(module, lane, now_ns) | {
         "los": bool(recovery.los >> index & 1),
         "locked": recovery.has_lock(index + 1),
         "esnr_db": recovery.esnr_db(index + 1, now_ns),
         "ber": signals.routes.light_errors(index + 1, now_ns),
-        "limit_ber": receiver.calibration_ber,
-        "limit_esnr_db": esnr_of_ber(receiver.calibration_ber),
+        "limit_ber": receiver.limit_ber,
+        "limit_esnr_db": receiver.esnr_of_ber(receiver.limit_ber),
     }
 
 
-def _margins(sender: Pmd | None, receiver: Pmd | None, fibre: Fibre, way: Way, power_w: float) -> dict[str, Any] | None:
+def _coherent(module: Module, lane: int, now_ns: int) -> dict[str, Any]:
+    """What only a coherent receiver has: OSNR, and how far the carrier is from its own laser."""
+    if module.plant.parameters.coherent is None:
+        return {}
+    reading = module.plant.coherent_reading(lane, now_ns)
+    return {
+        "osnr_db": None if reading is None else reading.osnr_db,
+        "offset_ghz": module.plant.carrier_offset_ghz(lane, now_ns),
+    }
+
+
+def _margins(
+    sender: AnyPmd | None, receiver: AnyPmd | None, fibre: Fibre, way: Way, power_w: float
+) -> dict[str, Any] | None:
     """What is left of the promised loss and of the least light; None where no standard promises anything."""
     span: Span | None = shared_span(sender, receiver) if sender and receiver else None
     if span is None or receiver is None:
         return None
     loss_db = sum(part.loss_db for part in way.strand.parts(fibre.wavelength_nm(way)))
+    promised = not way.strand.amplified  # what is promised with amplifiers is an OSNR
     return {
         "span": f"{span.length_m:g} m",
-        "budget_db": span.budget_db,
+        "budget_db": span.budget_db if promised else None,
         "loss_db": _finite(loss_db),
-        "left_db": _finite(span.budget_db - loss_db),
+        "left_db": _finite(span.budget_db - loss_db) if promised else None,
         "rx_min_dbm": receiver.rx_average_min_dbm,
         "above_min_db": None if power_w <= DARK_W else w_to_dbm(power_w) - receiver.rx_average_min_dbm,
     }

@@ -7,7 +7,7 @@ Which lane shines into which is decided in `physics/cabling.py`; what a strand d
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from cmis_emu.clock import Clock
@@ -84,10 +84,10 @@ class Fibre:
         return self._modules.get(port)
 
     def wavelength_nm(self, way: Way) -> float:
-        """Centre wavelength of the light of one of its strands."""
+        """Centre wavelength of the light of one of its strands, or the one that its sender is tuned to."""
         sender = self._modules[way.transmitter]
         assert sender is not None
-        return sender.plant.parameters.wavelength_nm(way.tx_lane)
+        return sender.plant.wavelength_nm(way.tx_lane)
 
     @property
     def loss_db(self) -> float:
@@ -296,8 +296,11 @@ class Fibre:
                 ends = ends[::-1]  # they are told from the source on
         path = Path(GLASS[glass], plan.length_m, ends, plan.bends, zero_nm=plan.zero_dispersion_nm)
         outward = sender is self._modules[self.source]
-        now = self._state_of(leg, outward, tx_lane, sender.plant.parameters.wavelength_nm(tx_lane))
-        strand = Strand(now.fixed_db, path)
+        now = self._state_of(leg, outward, tx_lane, sender.plant.wavelength_nm(tx_lane))
+        amplifiers = plan.amplifiers
+        if amplifiers is not None and amplifiers.gain_db is None and plan.loss_db is not None:
+            amplifiers = replace(amplifiers, gain_db=plan.loss_db / amplifiers.spans)
+        strand = Strand(now.fixed_db, path, amplifiers)
         strand.disturb(now.extra_db, now.reflectances_db)
         strand.cut = now.cut
         return strand

@@ -289,6 +289,7 @@ class Port:
         self.pins = Pins(self, levels)
         self.interrupt_listeners: list[Callable[[bool], None]] = []  # told whether IntL is low
         self.presence_listeners: list[Callable[[bool], None]] = []  # told whether ModPrsL is low
+        self.drive_listeners: list[Callable[[bool], None]] = []  # told of the new level of a host-driven pin
         self.inserted_ns = 0  # when what is in the cage was plugged in
         self._clock = clock
         self._lock = lock
@@ -465,15 +466,16 @@ class Port:
         with self._lock:
             self._clock.sync()
             module = self.occupant
-            if module is None:
-                return
-            apply = {
-                "ResetL": lambda: module.set_reset_pin(not level),
-                "LPMode": lambda: module.set_lp_mode(level),
-                "ModSelL": lambda: module.set_selected(not level),
-                "power": lambda: module.set_power(level),
-            }
-            apply[name]()
+            if module is not None:
+                apply = {
+                    "ResetL": lambda: module.set_reset_pin(not level),
+                    "LPMode": lambda: module.set_lp_mode(level),
+                    "ModSelL": lambda: module.set_selected(not level),
+                    "power": lambda: module.set_power(level),
+                }
+                apply[name]()
+            for listener in self.drive_listeners:
+                listener(level)
 
     def moved(self, name: str, level: bool) -> None:
         """The level of any pin has changed because of a fault that holds it, or holds it no more."""

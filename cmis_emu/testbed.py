@@ -1,25 +1,27 @@
 """Testbeds: which modules sit where and which fibres join them, from YAML or a dict.
 
-Owns the format of `testbed.yaml` (version 1) and its errors. It builds nothing: the emulator does.
+Owns the format of `testbed.yaml` (version 1) and its errors, but for muxes and GPIO expanders (`board_reader.py`). It
+builds nothing: the emulator does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cmis_emu import testbeds
+from cmis_emu.board_reader import PLACE_KEYS, BoardPlan, BoardReader, Channel, Place
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.module.profile.library import load_profile, profile_names, profile_path
 from cmis_emu.physics.cabling import Cable
-from cmis_emu.physics.glass import GLASS, JOINTS, Bend
+from cmis_emu.physics.glass import GLASS, JOINTS, Amplifiers, Bend
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 
 VERSION = 1
-ADDRESS = 0x50
 
 _PINS = {
     "ResetL": ("ResetL", False),
@@ -34,13 +36,19 @@ _PINS = {
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
-    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values."""
+    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values.
+
+    behind: the channel on which it sits, where there is a mux between it and the bus.
+    interface: the network interface by whose name ethtool reaches the module; '' for none.
+    """
 
     name: str
     profile: str
     bus: int
     pins: Mapping[str, bool]
     registers: Mapping[str, Any]
+    behind: Channel | None = None
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class FibrePlan:
     """One cable from a port to another, to several (its legs; None hangs free), or back to the same.
 
     length_m. loss_db: of the whole path; None: what its parts add up to. glass: of `glass.GLASS`; None: what the
-    light needs. joints: of `glass.JOINTS`; None: a connector at each end.
+    light needs. joints: of `glass.JOINTS`; None: a connector at each end. amplifiers: None: none.
     """
 
     name: str
@@ -61,6 +69,7 @@ class FibrePlan:
     joints: tuple[str, ...] | None = None
     bends: tuple[Bend, ...] = ()
     zero_dispersion_nm: float | None = None
+    amplifiers: Amplifiers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class Testbed:
     seed: int
     ambient_c: float
     airflow: float
+    board: BoardPlan = field(default_factory=BoardPlan)
+    title: str = ""
 
 
 def single(profile: str) -> Testbed:
@@ -84,7 +95,10 @@ def single(profile: str) -> Testbed:
 
 
 def read_testbed(source: str | Path | Mapping[str, Any]) -> Testbed:
-    """A testbed from a profile name, a YAML file or a dict. Raises InputError with file:line."""
+    """A testbed from the name of a profile or of a testbed that comes with the package, a YAML file, or a dict.
+
+    Raises InputError with file:line.
+    """
     if isinstance(source, Mapping):
         return parse_testbed(from_data(source))
     name = str(source)
@@ -95,29 +109,34 @@ def read_testbed(source: str | Path | Mapping[str, Any]) -> Testbed:
         is_profile = is_file = False
     if is_profile:
         return single(name)
+    if name in testbeds.names():
+        return parse_testbed(load_yaml(testbeds.path(name)))
     if not is_file:
         near = ", ".join(profile_names())
-        raise InputError(repr(name), f"a profile ({near}) or a testbed file", field="testbed")
+        ready = ", ".join(testbeds.names())
+        raise InputError(repr(name), f"a profile ({near}), a testbed ({ready}) or a testbed file", field="testbed")
     found = load_yaml(path)
     return single(name) if "profile" in found else parse_testbed(found)
 
 
 def parse_testbed(source: Located) -> Testbed:
     """Check a testbed mapping."""
-    source.check_keys(("version", "seed", "environment", "ports", "fibres"), ("version", "ports"))
+    keys = ("version", "seed", "environment", "ports", "fibres", "muxes", "expanders", "title")
+    source.check_keys(keys, ("version", "ports"))
     if type(source["version"]) is not int or source["version"] != VERSION:
         raise source.error("version", source["version"], str(VERSION))
     environment = source.section("environment")
     environment.check_keys(("ambient_c", "airflow"))
-    ports = tuple(_port(source.section("ports"), name) for name in source.section("ports"))
+    title = source.get("title", "")
+    if not isinstance(title, str):
+        raise source.error("title", title, "text")
+    board = BoardReader(source)
+    section = source.section("ports")
+    ports = tuple(_port(section, name, board) for name in section)
     if not ports:
         raise source.error("ports", "no port", "at least one")
-    taken: dict[int, str] = {}
-    for port in ports:
-        if port.bus in taken:
-            where = source.section("ports")[port.name]
-            raise where.error("bus", f"bus {port.bus} of port {taken[port.bus]}", "a bus of its own for each port")
-        taken[port.bus] = port.name
+    plan = board.read({port.name: (section[port.name], Place(port.bus, port.behind), port.pins) for port in ports})
+    _check_interfaces(section, ports)
     fibres = source.section("fibres")
     plans = tuple(_fibre(fibres, name, {p.name for p in ports}) for name in fibres)
     _check_ends(fibres, plans)
@@ -127,6 +146,8 @@ def parse_testbed(source: Located) -> Testbed:
         _seed(source),
         _number(environment, "ambient_c", 35.0, -40, 85),
         _number(environment, "airflow", 1.0, 0.0, 10.0),
+        plan,
+        title,
     )
 
 
@@ -141,11 +162,11 @@ def _seed(source: Located) -> int:
     return value
 
 
-def _port(ports: Located, name: str) -> PortPlan:
+def _port(ports: Located, name: str, board: BoardReader) -> PortPlan:
     plan = ports[name]
     if not isinstance(plan, Located):
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
-    plan.check_keys(("profile", "bus", "state", "registers"), ("bus",), field=f"port {name}")
+    plan.check_keys(("profile", "bus", "state", "registers", "interface", *PLACE_KEYS[1:]), field=f"port {name}")
     state = plan.section("state")
     state.check_keys(_PINS, field=f"port {name}: state")
     for pin, level in state.items():
@@ -164,14 +185,48 @@ def _port(ports: Located, name: str) -> PortPlan:
             if error.file is None:  # no such profile; a mistake inside one has a better place
                 raise plan.error("profile", error.found, error.expected, field=f"port {name}: profile") from None
             raise
-    bus = plan["bus"]
-    if isinstance(bus, bool) or not isinstance(bus, int) or not 0 <= bus <= 4095:
-        raise plan.error("bus", bus, "a bus number from 0 to 4095")
+    place = board.place(plan, f"port {name}")
     registers = plan.section("registers")
-    for field, value in registers.items():
-        _check_register(registers, field, value, f"port {name}: registers")
+    for register, value in registers.items():
+        _check_register(registers, register, value, f"port {name}: registers")
     pins = {_PINS[pin][0]: level ^ _PINS[pin][1] for pin, level in state.items()}
-    return PortPlan(name, profile, bus, pins, dict(registers) if profile else {})
+    return PortPlan(
+        name,
+        profile,
+        place.bus,
+        pins,
+        dict(registers) if profile else {},
+        behind=place.behind,
+        interface=_interface(plan, name),
+    )
+
+
+_INTERFACE_MAX = 15  # bytes (IFNAMSIZ, with its NUL)
+
+
+def _interface(plan: Located, port: str) -> str:
+    """A name that Linux would take for a network interface."""
+    name = plan.get("interface", "")
+    if name == "" and "interface" not in plan:
+        return ""
+    fits = isinstance(name, str) and 0 < len(name.encode()) <= _INTERFACE_MAX and name not in (".", "..")
+    if not fits or any(character in "/:" or character.isspace() or character == "\0" for character in name):
+        expected = f"1 to {_INTERFACE_MAX} bytes without '/', ':' and space"
+        found = repr(name) if isinstance(name, str) else name
+        raise plan.error("interface", found, expected, field=f"port {port}: interface")
+    return str(name)
+
+
+def _check_interfaces(where: Located, ports: tuple[PortPlan, ...]) -> None:
+    taken: dict[str, str] = {}
+    for port in ports:
+        if port.interface in taken:
+            found = f"{port.interface!r} of port {taken[port.interface]}"
+            raise where.section(port.name).error(
+                "interface", found, "a name of its own for each port", field=f"port {port.name}: interface"
+            )
+        if port.interface:
+            taken[port.interface] = port.name
 
 
 def _check_register(registers: Located, name: str, value: Any, where: str) -> None:
@@ -190,8 +245,20 @@ def _check_register(registers: Located, name: str, value: Any, where: str) -> No
         raise registers.error(name, error.found, error.expected, field=f"{where}: {name}") from None
 
 
-_FIBRE_KEYS = ("from", "to", "length_m", "loss_db", "cable", "glass", "connectors", "bends", "zero_dispersion_nm")
+_FIBRE_KEYS = (
+    "from",
+    "to",
+    "length_m",
+    "loss_db",
+    "cable",
+    "glass",
+    "connectors",
+    "bends",
+    "zero_dispersion_nm",
+    "amplifiers",
+)
 MAX_JOINTS = 32
+MAX_SPANS = 40
 
 
 def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:
@@ -224,6 +291,25 @@ def _fibre(fibres: Located, name: str, ports: set[str]) -> FibrePlan:
         _joints(plan, where),
         _bends(plan, where),
         None if zero is None else _number(plan, "zero_dispersion_nm", 0, 1300, 1324),
+        _amplifiers(plan, where),
+    )
+
+
+def _amplifiers(plan: Located, where: str) -> Amplifiers | None:
+    """Amplifiers on the way; see `glass.Amplifiers`."""
+    given = plan.get("amplifiers")
+    if given is None:
+        return None
+    if not isinstance(given, Located):
+        raise plan.error("amplifiers", given, "{spans: N, booster_db: G}", field=f"{where}: amplifiers")
+    given.check_keys(("spans", "booster_db", "gain_db", "noise_figure_db"), field=f"{where}: amplifiers")
+    if "spans" in given:
+        given.number("spans", 1, MAX_SPANS, whole=True)
+    return Amplifiers(
+        int(given.get("spans", 1)),
+        _number(given, "booster_db", 0.0, 0, 30),
+        None if given.get("gain_db") is None else _number(given, "gain_db", 0, 0, 40),
+        _number(given, "noise_figure_db", 5.5, 3, 20),
     )
 
 

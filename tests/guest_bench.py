@@ -27,6 +27,41 @@ SITE = sysconfig.get_path("purelib")
 HEAD = f"import sys; sys.path.insert(0, {SITE!r})"
 SOON_S = 30.0
 
+READS = """
+import errno, sys
+from smbus2 import SMBus, i2c_msg
+with SMBus(int(sys.argv[1])) as bus:
+    bus.write_i2c_block_data(0x50, 126, [0, 0])
+    whole = i2c_msg.read(0x50, 128)
+    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), whole)
+    for length in range(1, 129):
+        part = i2c_msg.read(0x50, length)
+        bus.i2c_rdwr(i2c_msg.write(0x50, [128]), part)
+        assert bytes(part) == bytes(whole)[:length]
+    long = i2c_msg.read(0x50, 8192)
+    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), long)
+    assert bytes(long) == bytes(whole) * 64
+    assert bytes(bus.read_i2c_block_data(0x50, 129, 16)) == b"CMIS-EMU        "
+"""
+LOOP = """
+import errno, sys, time
+from smbus2 import SMBus, i2c_msg
+seen, end = [], time.monotonic() + float(sys.argv[2])
+with SMBus(int(sys.argv[1])) as bus:
+    open("/run/looping", "w").close()
+    while time.monotonic() < end:
+        try:
+            got = i2c_msg.read(0x50, 128)
+            bus.i2c_rdwr(i2c_msg.write(0x50, [128]), got)
+            word = "ok" if bytes(got)[1:5] == b"CMIS" else "wrong"
+        except OSError as error:
+            word = errno.errorcode[error.errno]
+        if seen[-1:] != [word]:
+            seen.append(word)
+        if word not in sys.argv[3].split(","):
+            break
+print(" ".join(seen))
+"""
 ADAPTER = """
 for device in /sys/bus/usb/devices/*; do
   [ "$(cat $device/serial 2>/dev/null)" = bus-{bus} ] && ls -d $device/*:1.0/i2c-* 2>/dev/null
@@ -56,9 +91,40 @@ class Bench:
         return int(done.output.strip().rsplit("-", 1)[1])
 
     def python(self, code: str, *arguments: object) -> Job:
-        """Start a Python program of a host in the guest; it has smbus2, and no site, which takes seconds there."""
-        words = " ".join(str(each) for each in arguments)
-        return self.machine.start(f"{PYTHON} -S - {words} <<'END'\n{HEAD}\n{code}\nEND")
+        """Start a host's program in the guest."""
+        return program(self.machine, code, *arguments)
+
+
+def program(machine: Machine, code: str, *arguments: object) -> Job:
+    """Start a Python program of a host in the guest; it has smbus2, and no site, which takes seconds there."""
+    words = " ".join(str(each) for each in arguments)
+    return machine.start(f"{PYTHON} -S - {words} <<'END'\n{HEAD}\n{code}\nEND")
+
+
+def looping(machine: Machine, adapter: int, tolerated: str, limit_s: float = 20.0) -> Job:
+    """Start a program that reads over and over, and wait until it does; it prints what it saw when it changed."""
+    machine.run("rm -f /run/looping")
+    job = program(machine, LOOP, adapter, limit_s, tolerated)
+    until(lambda: machine.run("ls /run/looping").code == 0)
+    return job
+
+
+def eeprom(machine: Machine, adapter: int) -> bytes:
+    """Page 00h as the kernel's EEPROM driver reads it."""
+    machine.modprobe("at24")
+    machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
+    done = machine.run(
+        f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
+        od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
+        echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
+    )
+    return bytes.fromhex(done.output)
+
+
+def complaints(machine: Machine) -> str:
+    """What the guest's kernel has to say about itself; nothing, when it is well."""
+    found = machine.run("dmesg | grep -E 'BUG|Oops|WARNING:|Call Trace|hung task'").output
+    return found and machine.run("dmesg | tail -60").output
 
 
 def pause(duration_s: float) -> None:

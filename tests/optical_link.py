@@ -18,11 +18,22 @@ from cmis_host import Host
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.registers.encoding import decode_f16
 
-DR4, DR1 = "qsfpdd-400g-dr4", "qsfp28-100g-dr1"
+DR4, DR1, ZR = "qsfpdd-400g-dr4", "qsfp28-100g-dr1", "qsfpdd-400g-zr"
 LANES = (1, 2, 3, 4)
 LASER_AGE, TEC_CURRENT, FREQUENCY_ERROR, LASER_TEMPERATURE = 1, 2, 3, 4  # observables (VDM-10)
 ESNR, ESNR_HOST, LTP, BER_MIN, BER_MAX, BER_AVG, BER, FERC, SEW_MAX = 5, 6, 7, 9, 11, 13, 15, 23, 33
+CD, CD_LOW, DGD, SOPMD, PDL, OSNR, COHERENT_ESNR, CFO, EVM = 134, 135, 136, 137, 138, 139, 140, 141, 142
+TX_POWER, RX_TOTAL, RX_SIGNAL, SOP_RATE, MER = 143, 144, 145, 146, 147
 _UNITS = {
+    CD: 1.0,  # ps/nm
+    CD_LOW: 20.0,
+    DGD: 0.01,  # ps
+    SOPMD: 0.01,  # ps^2
+    **dict.fromkeys((PDL, OSNR, COHERENT_ESNR, MER), 0.1),  # dB
+    CFO: 1.0,  # MHz
+    EVM: 100 / 65535,
+    **dict.fromkeys((TX_POWER, RX_TOTAL, RX_SIGNAL), 0.01),  # dBm
+    SOP_RATE: 1.0,  # krad/s
     LASER_AGE: 1.0,
     TEC_CURRENT: 100 / 32767,
     FREQUENCY_ERROR: 10.0,  # MHz
@@ -32,7 +43,9 @@ _UNITS = {
     LTP: 1 / 256,
     SEW_MAX: 1.0,
 }
-_SIGNED = (TEC_CURRENT, FREQUENCY_ERROR, LASER_TEMPERATURE)
+_SIGNED = (
+    TEC_CURRENT, FREQUENCY_ERROR, LASER_TEMPERATURE, CD, CD_LOW, CFO, TX_POWER, RX_TOTAL, RX_SIGNAL,
+)  # fmt: skip
 MODULE = 16  # the resource of what belongs to the whole module
 DARKEST_DBM = -40.0  # what hosts show of a register that reads 0
 

@@ -9,36 +9,25 @@ import argparse
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench_calls import per_call_us
 from bench_links import links
+from bench_load import under_load
+from bench_preload import over_preload
+from bench_socket import over_socket
 from bench_usbip import over_usbip
+from bench_vhost_user import over_vhost_user
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
-from cmis_emu.bus.preload import wire
 from cmis_emu.layouts.firmware_image import HEADER_BYTES, Version, sample
 
 PROFILE = "qsfpdd-400g-dr4"
-REPEATS = 7
-
-
-def per_call_us(call: Callable[[], object], count: int) -> float:
-    """Best of several runs, in microseconds a call, the loop included."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        start = time.perf_counter_ns()
-        for _ in range(count):
-            call()
-        best = min(best, time.perf_counter_ns() - start)
-    return best / count / 1000
 
 
 def in_process(count: int) -> dict[str, float]:
@@ -140,78 +129,6 @@ def firmware(size: int) -> dict[str, float]:
     }
 
 
-def _round_trips(path: Path, request: bytes, reply: int, count: int) -> float:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.connect(str(path))
-
-        def once() -> None:
-            client.sendall(request)
-            got = 0
-            while got < reply:
-                got += len(client.recv(65536))
-
-        return per_call_us(once, count)
-
-
-ECHO = """
-import socket, sys
-listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); listener.listen()
-print("ready", flush=True)
-size, answer = int(sys.argv[2]), bytes(int(sys.argv[3]))
-while True:
-    client, _ = listener.accept()
-    with client:
-        while True:
-            got = 0
-            while got < size:
-                block = client.recv(65536)
-                if not block: break
-                got += len(block)
-            if got < size: break
-            client.sendall(answer)
-"""
-
-SERVER = """
-import sys
-from pathlib import Path
-from cmis_emu import Emulator
-emu = Emulator.load(sys.argv[2]); emu.settle(); emu.serve(Path(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-
-def over_socket(count: int) -> dict[str, float]:
-    """Round trips of a set-address-and-read against a bare echo of the same sizes, both servers in processes."""
-    found: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for length in (1, 128):
-            messages = wire.MESSAGE.pack(0x50, 0, 1, 0) + wire.MESSAGE.pack(0x50, 1, length, 0) + b"\x80"
-            payload = wire.RDWR.pack(2, 0) + messages
-            request = wire.REQUEST.pack(len(payload), wire.Op.RDWR, 1) + payload
-            reply = wire.REPLY.size + length
-            times = {}
-            for name, code, arguments in (
-                ("echo", ECHO, [str(len(request)), str(reply)]),
-                ("emulator", SERVER, [PROFILE]),
-            ):
-                path = Path(folder) / f"{name}{length}.sock"
-                with subprocess.Popen(
-                    [sys.executable, "-c", code, str(path), *arguments],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                ) as process:
-                    assert process.stdout is not None
-                    process.stdout.readline()
-                    times[name] = _round_trips(path, request, reply, count)
-                    process.kill()
-            found[f"socket round trip {length} B, echo"] = times["echo"]
-            found[f"socket round trip {length} B, emulator"] = times["emulator"]
-            found[f"socket {length} B: rate as a ratio to the echo"] = times["echo"] / times["emulator"]
-    return found
-
-
 def fleet(size: int) -> dict[str, float]:
     """Start-up time and memory of `size` modules, in a process of its own; idle CPU at 128."""
     ports = {str(n): {"profile": PROFILE, "bus": n} for n in range(size)}
@@ -258,7 +175,10 @@ def main() -> int:
     results: dict[str, Any] = dict(in_process(100_000 // scale))
     results |= firmware((1 << 20) // scale)
     results |= over_socket(20_000 // scale)
+    results |= over_preload(20_000 // scale)
     results |= over_usbip(20_000 // scale)
+    results |= under_load(10.0 / scale)
+    results |= over_vhost_user(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
     results |= _in_child(f"links(128, {5 if scale == 1 else 2})")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 
 from cmis_emu.bus.errors import BusError
 
@@ -19,12 +20,16 @@ in which the kernel's driver gives up a message."""
 
 
 class Claims:
-    """The claims on one bus. Callers hold the emulator's `lock`, which is free while somebody waits."""
+    """The claims on one bus. Callers hold the emulator's `lock`, which is free while somebody waits.
 
-    __slots__ = ("_free", "_messages", "_owner", "_thread")
+    released: called when a transfer is over, which is a STOP on the bus.
+    """
 
-    def __init__(self, lock: threading.RLock) -> None:
+    __slots__ = ("_free", "_messages", "_owner", "_released", "_thread")
+
+    def __init__(self, lock: threading.RLock, released: Callable[[], None] = lambda: None) -> None:
         self._free = threading.Condition(lock)
+        self._released = released
         self._owner: object | None = None
         self._thread: int | None = None  # that runs a message of the owner
         self._messages = 0
@@ -56,10 +61,14 @@ class Claims:
     def give_up(self, host: object) -> None:
         """`host` wants nothing any more; harmless when it has nothing."""
         if self._owner is host:
-            self._owner = None
+            self._release()
             self._free.notify()
 
     def _wait(self) -> None:
         seen = self._messages
         if not self._free.wait(SILENCE_S) and self._thread is None and self._messages == seen:
-            self._owner = None  # it died, or forgot
+            self._release()  # it died, or forgot
+
+    def _release(self) -> None:
+        self._owner = None
+        self._released()

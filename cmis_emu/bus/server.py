@@ -2,103 +2,112 @@
 
 One thread per connection, one request at a time; the protocol is in `preload/wire.py`. A client that dies,
 lies about lengths or sends rubbish loses its own connection and nothing else. Control requests (JSON) go to
-a handler that the composition root provides; this file knows nothing of ports and modules. A connection may
-turn into the USB cable of one adapter, for this machine's own kernel (`usbip/`).
+a handler that the composition root provides; this file knows nothing of ports and modules. Beside the socket it
+keeps the tree of files that the preloaded library shows as sysfs. A connection may turn into the USB cable of one
+adapter, for this machine's own kernel (`usbip/`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import os
 import socket
-import stat
 import struct
-import threading
-from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.ethtool import legacy
+from cmis_emu.bus.ethtool.driver import Driver
+from cmis_emu.bus.ethtool.family import Family
 from cmis_emu.bus.listener import Listener
-from cmis_emu.bus.preload import wire
+from cmis_emu.bus.preload import tree, wire
+from cmis_emu.bus.socket_file import SocketFile
 from cmis_emu.bus.usbip.hub import Hub
-from cmis_emu.bus.virtual import Message, VirtualBus
-from cmis_emu.bus.ways import ControlHandler, Served
+from cmis_emu.bus.virtual import Message
+from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
 _HEADER = wire.REQUEST.size
+_CHUNK = 8192  # bytes; a transfer is much shorter
+# Plain numbers on the way of every transfer: members of an Enum cost as much there as the bus does.
+_RDWR, _CONTROL, _USB = int(wire.Op.RDWR), int(wire.Op.CONTROL), int(wire.Op.USB)
+_RD = int(wire.MessageFlag.RD)
+_request, _reply = wire.REQUEST.unpack_from, wire.REPLY.pack
 _CONTROL_MAX = 4_000_000
-_PROBE_S = 1.0  # a server that is alive accepts within this time, or is at least there
 _LOG = logging.getLogger(__name__)
 
 
 class SocketServer:
     """Listens on `path` until `close`. The socket file is private to the user and removed at the end."""
 
-    def __init__(
-        self,
-        path: Path,
-        buses: Mapping[int, VirtualBus],
-        lock: threading.RLock,
-        control: ControlHandler | None = None,
-    ) -> None:
+    def __init__(self, path: Path, served: Served) -> None:
         self.path = path
-        self._buses = buses
-        self._lock = lock
-        self._control = control
-        self._hub = Hub(buses, lock)
-        listener = _listen(path)
-        self._inode = _inode(path)
-        self._listener = Listener(listener, self._converse, path.name)
+        self._buses = served.buses
+        self._lock = served.lock
+        self._control = served.control
+        drivers = {name: Driver(bus) for name, bus in served.interfaces.items()}
+        self._drivers = drivers
+        self._family = Family(drivers, served.lock)
+        self._hub = Hub(served.buses, served.lock)
+        self._file = SocketFile(path, "choose another --name")
+        names = {bus: served.names.get(bus, f"CMIS-EMU bus {bus}") for bus in served.buses}
+        try:
+            tree.plant(tree.tree_of(path), names, drivers)
+        except OSError as error:
+            self._file.listener.close()
+            raise NotAvailableError(f"{tree.tree_of(path)}: {error.strerror or error}") from None
+        self._listener = Listener(self._file.listener, self._converse, path.name)
 
     def close(self) -> None:
         """Stop listening, drop every client, remove the socket file."""
         self._listener.close()
         self._hub.close()
-        with contextlib.suppress(OSError):
-            if _inode(self.path) == self._inode:  # not the file of a server that came after
-                self.path.unlink()
+        if self._file.remove():
+            tree.fell(tree.tree_of(self.path))
 
     def describe(self) -> list[str]:
         """Lines for the user: how to get in."""
         return [f"socket: {self.path}"]
 
     def _converse(self, client: socket.socket) -> None:
-        pending = bytearray()
+        receive, send, answer = client.recv, client.sendall, self._answer
+        pending = b""
         while True:
             while len(pending) < _HEADER:
-                block = client.recv(65536)
+                block = receive(_CHUNK)
                 if not block:
                     return
-                pending += block
-            length, op, bus = wire.REQUEST.unpack_from(pending)
-            if length > (_CONTROL_MAX if op == wire.Op.CONTROL else wire.PAYLOAD_MAX):
-                client.sendall(wire.REPLY.pack(0, -errno.EMSGSIZE))
+                pending = pending + block if pending else block
+            length, op, bus = _request(pending)
+            if length > (_CONTROL_MAX if op == _CONTROL else wire.PAYLOAD_MAX):
+                send(_reply(0, -errno.EMSGSIZE))
                 return
             end = _HEADER + length
-            while len(pending) < end:
-                block = client.recv(65536)
-                if not block:
+            if len(pending) < end:
+                pending = _until(client, pending, end)
+                if not pending:
                     return
-                pending += block
-            payload = bytes(pending[_HEADER:end])
-            del pending[:end]
-            status, reply = self._answer(op, bus, payload)
-            client.sendall(wire.REPLY.pack(len(reply), status) + reply)
-            if op == wire.Op.USB and status == wire.PLUGGED:
-                self._hub.plug(bus, client, bytes(pending))
+            status, found = answer(op, bus, pending[_HEADER:end])
+            pending = pending[end:] if len(pending) > end else b""
+            send(_reply(len(found), status) + found)
+            if op == _USB and status == wire.PLUGGED:
+                self._hub.plug(bus, client, pending)
                 return
 
     def _answer(self, op: int, bus_number: int, payload: bytes) -> tuple[int, bytes]:
         try:
-            if op == wire.Op.CONTROL:
+            if op == _RDWR:
+                return self._rdwr(bus_number, payload)
+            if op == _CONTROL:
                 return (0, self._control(payload)) if self._control else (-errno.EOPNOTSUPP, b"")
+            if op == wire.Op.NETLINK:
+                return self._netlink(payload)
+            if op == wire.Op.ETHTOOL:
+                return self._ethtool(payload)
             bus = self._buses.get(bus_number)
             if bus is None:
                 return -errno.ENOENT, b""
-            if op == wire.Op.RDWR:
-                return self._rdwr(bus, payload)
             if op == wire.Op.SMBUS:
                 address, read, command, size, flags, _, data = wire.SMBUS.unpack(payload)
                 with self._lock:
@@ -108,7 +117,7 @@ class SocketServer:
                 if version != wire.PROTOCOL_VERSION:
                     return -errno.EPROTO, b""
                 return 0, wire.OPEN_REPLY.pack(wire.FUNCTIONALITY)
-            if op == wire.Op.USB:
+            if op == _USB:
                 version, plug = wire.USB.unpack(payload)
                 if version != wire.PROTOCOL_VERSION:
                     return -errno.EPROTO, b""
@@ -122,79 +131,71 @@ class SocketServer:
             return -errno.EIO, b""
         return -errno.EOPNOTSUPP, b""
 
-    def _rdwr(self, bus: VirtualBus, payload: bytes) -> tuple[int, bytes]:
-        count, _ = wire.RDWR.unpack_from(payload)
-        if not 1 <= count <= wire.MESSAGES_MAX:
-            return -errno.EINVAL, b""
-        at = wire.RDWR.size
-        data_at = at + count * wire.MESSAGE.size
-        messages: list[Message] = []
-        for _ in range(count):
-            address, flags, length, _ = wire.MESSAGE.unpack_from(payload, at)
-            at += wire.MESSAGE.size
-            if length > wire.MESSAGE_LENGTH_MAX:
-                return -errno.EINVAL, b""
-            if flags & wire.MessageFlag.RD:
-                messages.append(Message(address, flags, b"", length))
-            else:
-                data = payload[data_at : data_at + length]
-                if len(data) != length:
-                    return -errno.EINVAL, b""
-                data_at += length
-                messages.append(Message(address, flags, data))
+    def _netlink(self, payload: bytes) -> tuple[int, bytes]:
+        family, flags = wire.NETLINK.unpack_from(payload)
+        found = self._family.answer(payload[wire.NETLINK.size :], family, wire.NetlinkFlag(flags))
+        if found is None:
+            return 0, b""
+        return 1 + len(found), b"".join(wire.DATAGRAM.pack(len(each)) + each for each in found)
+
+    def _ethtool(self, payload: bytes) -> tuple[int, bytes]:
+        (name,) = wire.ETHTOOL.unpack_from(payload)
+        driver = self._drivers.get(name.partition(b"\0")[0].decode(errors="surrogateescape"))
+        if driver is None:
+            return -errno.ENODEV, b""
+        with self._lock:
+            return 0, legacy.answer(driver, payload[wire.ETHTOOL.size :])
+
+    def _rdwr(self, bus_number: int, payload: bytes) -> tuple[int, bytes]:
+        bus = self._buses.get(bus_number)
+        if bus is None:
+            return -errno.ENOENT, b""
+        messages = _known_messages(payload) if len(payload) <= _KNOWN_MAX else _messages(payload)
         with self._lock:
             results = bus.transfer(messages)
-        return count, b"".join(results)
+        return len(messages), b"".join(results)
+
+
+def _messages(payload: bytes) -> tuple[Message, ...]:
+    """The messages of a RDWR request. Raises BusError EINVAL, or struct.error."""
+    count, _ = wire.RDWR.unpack_from(payload)
+    at = wire.RDWR.size
+    data_at = at + count * wire.MESSAGE.size
+    messages: list[Message] = []
+    for address, flags, length, _ in wire.MESSAGE.iter_unpack(payload[at:data_at]):
+        if length > wire.MESSAGE_LENGTH_MAX:
+            raise BusError(errno.EINVAL)
+        if flags & _RD:
+            messages.append(Message(address, flags, b"", length))
+        else:
+            data = payload[data_at : data_at + length]
+            if len(data) != length:
+                raise BusError(errno.EINVAL)
+            data_at += length
+            messages.append(Message(address, flags, data))
+    if len(messages) != count or not 1 <= count <= wire.MESSAGES_MAX:
+        raise BusError(errno.EINVAL)
+    return tuple(messages)
+
+
+_KNOWN_MAX = 64  # bytes
+_known_messages = lru_cache(maxsize=1024)(_messages)
+"""Hosts that poll send the same short requests again and again; nobody changes a message."""
 
 
 def serve(address: str, served: Served) -> SocketServer:
     """The way `unix:PATH`."""
     if not address:
         raise InputError("no path", "unix:PATH", field="--serve")
-    return SocketServer(Path(address), served.buses, served.lock, served.control)
+    return SocketServer(Path(address), served)
 
 
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at `path`; takes over the place of a server that died."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists():
-            if not stat.S_ISSOCK(path.stat().st_mode):
-                raise NotAvailableError(f"{path}: found a file that is no socket, expected a free place")
-            if _alive(path):
-                raise NotAvailableError(f"{path}: another emulator listens there; choose another --name")
-            path.unlink()
-        previous = os.umask(0o077)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(previous)
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise NotAvailableError(f"{path}: {error.strerror or error}") from None
-    except NotAvailableError:
-        listener.close()
-        raise
-    return listener
-
-
-def _alive(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True  # busy, or not ours to ask
-        return True
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def _until(client: socket.socket, pending: bytes, end: int) -> bytes:
+    """What is pending and all that comes until there are `end` bytes; nothing when the client hangs up before."""
+    found = bytearray(pending)
+    while len(found) < end:
+        block = client.recv(1 << 16)
+        if not block:
+            return b""
+        found += block
+    return bytes(found)

@@ -107,6 +107,10 @@ class Target:
         """Clear a fault; harmless for one that is not armed."""
         self.line.remove(fault)
 
+    def bear(self, limit_ns: int) -> None:
+        """How long the adapter bears a stretched clock from now on."""
+        self.line.limit_ns = limit_ns
+
     def write_past(self, data: bytes) -> int | None:
         """`write` of a healthy line."""
         self._line = None

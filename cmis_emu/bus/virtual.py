@@ -9,12 +9,13 @@ kernel does it for an adapter without SMBus hardware.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cmis_emu.bus.claims import Claims
 from cmis_emu.bus.errors import BusError
-from cmis_emu.bus.target import Target
+from cmis_emu.bus.segment import Endpoint
 
 I2C_M_RD = 0x0001
 I2C_M_TEN = 0x0010
@@ -55,11 +56,21 @@ class Message:
 
 @dataclass(slots=True)
 class VirtualBus:
-    """One I2C adapter. `targets` maps 7-bit addresses to targets; `claims` are those of hosts that need them."""
+    """One I2C adapter. `targets` is who answers a 7-bit address; `claims` are those of hosts that need them."""
 
     number: int
-    targets: dict[int, Target] = field(default_factory=dict)
+    targets: dict[int, Endpoint] = field(default_factory=dict)
     claims: Claims | None = None
+
+    def claimed(self, lock: threading.RLock) -> Claims:
+        """Its claims, from now on; `lock` is the emulator's, and held."""
+        if self.claims is None:
+            self.claims = Claims(lock)
+        return self.claims
+
+    def sitting(self) -> Mapping[int, Endpoint]:
+        """What sits on the bus itself, by address."""
+        return self.targets
 
     def transfer(self, messages: Sequence[Message]) -> list[bytes]:
         """Run one combined transfer; returns the data of the read messages in order. Raises BusError."""

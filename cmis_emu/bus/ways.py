@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Protocol
 
 from cmis_emu.bus.pico.source import Cage
+from cmis_emu.bus.slots import Slots
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
 
@@ -21,6 +22,11 @@ WAYS = {
     "pico": "cmis_emu.bus.pico.way",
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
+    "grpc": "cmis_emu.bus.sfp_service.server",
+    "vhost-user": "cmis_emu.bus.vhost_user.server",
+    "ft232h": "cmis_emu.bus.ftdi.slave",
+    "rpi-bsc": "cmis_emu.bus.rpi_bsc.way",
+    "pigpio": "cmis_emu.bus.rpi_bsc.pigpio",
 }
 """Kind to module."""
 
@@ -29,14 +35,18 @@ ControlHandler = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a way gives access to: buses by number, the lock to hold, and who answers control requests.
+    """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages.
 
-    cages: with the module at 50h of a bus, by the number of the bus, for ways that keep a copy of it.
+    names: of adapters, by number, where they have one. interfaces: the buses of modules that ethtool reaches, by the
+    name of a network interface. cages: by the number of the bus, for ways that keep a copy of the module in it.
     """
 
     buses: Mapping[int, VirtualBus]
     lock: threading.RLock
     control: ControlHandler | None = None
+    slots: Slots | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+    interfaces: Mapping[str, VirtualBus] = field(default_factory=dict)
     cages: Mapping[int, Cage] = field(default_factory=dict)
 
 

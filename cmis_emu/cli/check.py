@@ -1,7 +1,7 @@
 """`cmis-emu check TARGET`: finds the module that TARGET names, on whatever bus, and judges it.
 
 Owns what a target may be: a profile (in process, on simulated time), a dump of a real module (a picture,
-read-only), a port of a running emulator, or a module on a Linux I2C bus.
+read-only), a port of a running emulator, or a module on a real I2C bus: Linux's, or that of an FT232H.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from pathlib import Path
 
 import click
 
+from cmis_emu.bus.ftdi.chip import SCHEME
+from cmis_emu.bus.ftdi.chip import address as ftdi_address
+from cmis_emu.bus.ftdi.host import HZ, HZ_LEAST, HZ_MOST, FtdiBus
+from cmis_emu.bus.options import ADDRESS_LEAST, ADDRESS_MOST
 from cmis_emu.bus.remote import RemoteBus
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.static import StaticDevice
@@ -33,6 +37,7 @@ from cmis_emu.registers.loader import load_maps
 
 LEVELS = {level.label: level for level in Level}
 SETTLED_S = 2.0  # after the state machines have come to rest: receivers lock, flags of the insertion are set
+_FTDI_OPTIONS = {"hz": "400000", "address": "0x50", "pins": "yes"}
 _DEVICE = re.compile(r"/dev/i2c-(\d+)(?::(0x[0-9a-fA-F]{1,2}|\d{1,3}))?\Z")
 
 
@@ -108,7 +113,10 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _host(target: str, attach: str | None) -> Iterator[Host]:
-    if attach is None and target.startswith("/dev/"):
+    if attach is None and target.startswith(SCHEME):
+        with _ftdi(target) as host:
+            yield host
+    elif attach is None and target.startswith("/dev/"):
         with _device(target) as host:
             yield host
     elif attach is None and (target in profile_names() or Path(target).suffix in (".yaml", ".yml")):
@@ -138,7 +146,7 @@ def _profile(source: str) -> Iterator[Host]:
         emulator.settle()
         clock.advance(SETTLED_S)
         port = next(iter(emulator.ports.values()))
-        yield BusHost(emulator.smbus(next(iter(emulator.buses))), _messages(), Simulated(clock), pins=port.pins)
+        yield BusHost(emulator.smbus_of(port.name), _messages(), Simulated(clock), pins=port.pins)
 
 
 def _image(path: Path) -> Host:
@@ -152,7 +160,7 @@ def _image(path: Path) -> Host:
 def _port(name: str, attach: str | None) -> Iterator[Host]:
     if attach is None and not running():
         known = ", ".join(profile_names())
-        expected = f"a profile ({known}), a dump file, /dev/i2c-N, or a port of a running emulator"
+        expected = f"a profile ({known}), a dump file, /dev/i2c-N, ftdi://..., or a port of a running emulator"
         raise InputError(repr(name), expected, field="TARGET")
     path = choose(attach)
     client = ControlClient(path)
@@ -191,3 +199,17 @@ def _device(target: str) -> Iterator[Host]:
         raise NotAvailableError(f"/dev/i2c-{match[1]}: {error.strerror or error}") from None
     with bus:
         yield BusHost(bus, messages, Lived(ScaledClock()), address=address)
+
+
+@contextmanager
+def _ftdi(target: str) -> Iterator[Host]:
+    url, options = ftdi_address(target, _FTDI_OPTIONS, "TARGET")
+    hz = options.number("hz", HZ, HZ_LEAST, HZ_MOST)
+    address = options.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
+    pins = options.flag("pins")
+    messages = _messages()
+    bus = FtdiBus(url, hz, pins=pins)
+    try:
+        yield BusHost(bus, messages, Lived(ScaledClock()), address=address, pins=bus.pins)
+    finally:
+        bus.close()

@@ -22,6 +22,8 @@ from cmis_emu.cli.show import is_fibre, show_link, show_page
 from cmis_emu.control import RefusedError
 from cmis_emu.errors import AttachError, CmisEmuError, InputError, NotAvailableError, UnknownFieldError
 from cmis_emu.module.profile.library import load_profile, profile_names
+from cmis_emu.testbed import read_testbed
+from cmis_emu.testbeds import names as testbed_names
 
 EXIT_FAILED, EXIT_INPUT, EXIT_NOT_AVAILABLE = 1, 2, 3
 
@@ -52,6 +54,19 @@ def cli() -> None:
 
 
 attach_option = click.option("--attach", metavar="NAME", help="running emulator, by name or socket path")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="machine-readable")
+def testbeds(as_json: bool) -> None:
+    """The testbeds that come with the package, one line each; `run` and `exec` take them by name."""
+    found = {name: read_testbed(name) for name in testbed_names()}
+    if as_json:
+        rows = [{"name": name, "title": each.title, "ports": len(each.ports)} for name, each in found.items()]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for name, each in found.items():
+        click.echo(f"{name:<20} {len(each.ports):>3} ports  {each.title}")
 
 
 @cli.command()
@@ -101,7 +116,8 @@ def _describe(name: str) -> dict[str, Any]:
     "--serve",
     multiple=True,
     metavar="KIND:ADDRESS",
-    help="another way in: unix:PATH, usbip:[HOST:]PORT, pico:DEVICE[@BUS]",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS], "
+    "pico:DEVICE[@BUS][?OPTIONS], ft232h:URL, rpi-bsc:OPTIONS",
 )
 @click.option(
     "--nvm",
@@ -265,9 +281,10 @@ def remove(port: str, attach: str | None) -> None:
 def check(target: str, level: str, json_path: Path | None, junit_path: Path | None, attach: str | None) -> None:
     """Judge a CMIS module against the rules.
 
-    TARGET is a profile, a dump file, a port of a running emulator, or /dev/i2c-N (/dev/i2c-N:0x50). read-only
-    writes nothing but page selects (reading flags clears them); safe puts back what it changes; full resets the
-    module, cycles its power states and applies its applications.
+    TARGET is a profile, a dump file, a port of a running emulator, /dev/i2c-N (/dev/i2c-N:0x50), or an FT232H
+    (ftdi://ftdi:232h/1?hz=400000, and pins=yes where AC0 to AC4 are connected). read-only writes nothing but page
+    selects (reading flags clears them); safe puts back what it changes; full resets the module, cycles its power
+    states and applies its applications.
     """
     sys.exit(checking.check(target, checking.LEVELS[level], json_path, junit_path, attach))
 

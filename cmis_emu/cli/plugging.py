@@ -68,7 +68,7 @@ def detach(name: str | None) -> None:
 def _buses(path: Path) -> list[int]:
     client = ControlClient(path)
     try:
-        return [int(number) for number in client.ask("buses")]
+        return [int(number) for number in client.ask("adapters")]
     finally:
         client.close()
 

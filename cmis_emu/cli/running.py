@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from cmis_emu.bus.mux import ChannelBus
 from cmis_emu.bus.preload import environment
 from cmis_emu.clock import ScaledClock
 from cmis_emu.control import ControlClient, ControlServer, choose, socket_of, status
@@ -48,8 +49,11 @@ def run(
         control = ControlServer(emulator)
         ways = [emulator.serve(socket, control), *(emulator.open_way(each, control) for each in serve)]
         click.echo(f"emulator '{name}' runs {source}, seed {emulator.seed}, speed {speed:g}")
-        for bus in sorted(emulator.buses):
-            click.echo(f"  bus {bus}: cmis-emu exec --attach {name} -- i2cdump -y {bus} 0x50")
+        for line in _buses(emulator, name):
+            click.echo(f"  {line}")
+        for plan in emulator.testbed.ports:
+            if plan.interface:
+                click.echo(f"  port {plan.name}: cmis-emu exec --attach {name} -- ethtool -m {plan.interface}")
         for line in (line for way in ways for line in way.describe()):
             click.echo(f"  {line}")
         if folder is not None:
@@ -62,6 +66,22 @@ def run(
                     found = status(emulator)
                 view.update(found)
     click.echo(f"emulator '{name}' stopped")
+
+
+def _buses(emulator: Emulator, name: str) -> Iterator[str]:
+    """How to use each bus; a mux with all its channels is one line."""
+    plan = emulator.testbed.board
+    switched = {mux.place.bus for mux in plan.muxes}
+    channels = {mux.first_bus: mux for mux in plan.muxes}
+    for number, bus in sorted(emulator.buses.items()):
+        if number in channels:
+            mux = channels[number]
+            last = number + len(emulator.muxes[mux.name].channels) - 1
+            where = f"{mux.kind} at {mux.address:#04x} on {mux.place}"
+            yield f"buses {number} to {last}: channels of mux {mux.name}, {where}"
+        elif not isinstance(bus, ChannelBus):
+            program = f"i2cdetect -y {number}" if number in switched else f"i2cdump -y {number} 0x50"
+            yield f"bus {number}: cmis-emu exec --attach {name} -- {program}"
 
 
 def execute(source: str, program: Sequence[str], speed: float, seed: int | None, *, settled: bool) -> int:

@@ -41,6 +41,7 @@ class Area(Enum):
     VDM = "versatile diagnostics monitoring"
     CDB = "command data block"
     DIAGNOSTICS = "diagnostics"
+    TUNING = "tunable lasers"
     RESET = "reset and module states"
     DATA_PATHS = "data paths walked"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 DARK = "dark"
+OTHER_FREQUENCY_GHZ = 4.0  # further off, a coherent receiver hears nothing
 MARGINS = ("budget left", "light over", "eSNR over", "BER", "")
 
 
@@ -40,7 +41,7 @@ def _direction(title: str, strands: list[dict[str, Any]]) -> list[str]:
 
 def _passed(point: dict[str, Any]) -> str:
     """Head of the column behind one thing on the way."""
-    loss = "" if point["loss_db"] is None else f" -{point['loss_db']:.2f}"
+    loss = "" if point["loss_db"] is None else f" {-point['loss_db']:+.2f}"
     return f"--[{point['at']}{loss}]->"
 
 
@@ -49,7 +50,8 @@ def _promise(strand: dict[str, Any]) -> str:
     margins, reception = strand["margins"], strand["reception"]
     said = []
     if margins is not None:
-        said.append(f"budget {margins['budget_db']:.1f} dB for {margins['span']}")
+        if margins["budget_db"] is not None:
+            said.append(f"budget {margins['budget_db']:.1f} dB for {margins['span']}")
         said.append(f"light from {margins['rx_min_dbm']:.1f} dBm")
     if reception["limit_ber"] is not None:
         said.append(f"eSNR from {reception['limit_esnr_db']:.2f} dB (BER {reception['limit_ber']:.1e})")
@@ -59,6 +61,10 @@ def _promise(strand: dict[str, Any]) -> str:
 def _row(strand: dict[str, Any]) -> list[str]:
     reception, margins = strand["reception"], strand["margins"] or {"left_db": None, "above_min_db": None}
     states = [text for text, holds in (("LOS", reception["los"]), ("no lock", reception["locked"] is False)) if holds]
+    if reception.get("offset_ghz") is not None and abs(reception["offset_ghz"]) > OTHER_FREQUENCY_GHZ:
+        states.append(f"tuned {abs(reception['offset_ghz']):.1f} GHz away")
+    if reception.get("osnr_db") is not None:
+        states.append(f"OSNR {reception['osnr_db']:.1f} dB")
     over_db = reception["esnr_db"] - reception["limit_esnr_db"] if reception["locked"] else None
     return [
         f"{strand['tx_lane']} > {strand['rx_lane']}",

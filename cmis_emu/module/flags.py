@@ -20,6 +20,7 @@ from cmis_emu.registers.field import LOWER
 from cmis_emu.registers.memory import Cell, Memory, Page, Write
 from cmis_emu.registers.regmap import FlagBlock
 
+LASERS_PAGE = 0x12
 SUMMARY_PAGES = {0x11: "Page11h", 0x12: "Page12h", 0x14: "Page14h", 0x2C: "Page2Ch"}
 
 
@@ -70,6 +71,8 @@ class Flags:
         self.asserted = False
         self._blocks: list[_Block] = []
         self._summaries: list[tuple[Cell, list[tuple[bytearray, int, int]]]] = []
+        self._lasers: list[tuple[Cell, bytearray]] = []  # the summary of each lane's byte of page 12h
+        self._laser_flags = Cell(memory.regmap.field("TuningCompleteFlagTx"), memory.lower).slots
         self.on_set: Callable[[Page, int, int], None] | None = None  # bits are set, whether or not they were
         self._deasserted = memory.cell("InterruptDeasserted")
         banks = range(max(bank for _, bank in memory.pages) + 1)
@@ -93,6 +96,9 @@ class Flags:
             ]
             if spans and number != LOWER:
                 self._summaries.append((memory.cell(f"FlagsSummaryBank{bank}{name}"), spans))
+        if (LASERS_PAGE, bank) in memory.pages:
+            data = memory.page(LASERS_PAGE, bank).data
+            self._lasers.append((memory.cell("LaserTuningFlagSummaryTx", bank), data))
 
     # -- what the rest of the module reports -----------------------------------------------------
 
@@ -267,6 +273,8 @@ class Flags:
         """Summary, InterruptDeasserted and the pin, from the bytes as they are (FLG-06, FLG-07, MSM-11)."""
         for cell, spans in self._summaries:
             cell.set(int(any(any(data[first:last]) for data, first, last in spans)))
+        for cell, data in self._lasers:
+            cell.set_bits(sum(1 << n for n, slot in enumerate(self._laser_flags) if data[slot[0]]))  # TUN-08
         asserted = any(block.unmasked() for block in self._blocks)
         self._deasserted.set(int(not asserted))
         if asserted != self.asserted:

@@ -27,6 +27,7 @@ from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.signals import LaneSignals, is_powered
 from cmis_emu.module.states import OPERATING, STEADY, DpState, MsmState, transient_name
 from cmis_emu.module.timing import DataPathLatency
+from cmis_emu.module.tuning.controller import LaserTuning
 from cmis_emu.physics.plant import ModulePlant
 from cmis_emu.registers.memory import Cell, Memory, Write
 
@@ -88,6 +89,9 @@ class LaneBank:
         here = memory.has("NPStateHostLane")
         self.network = NetworkPaths(memory, profile, self, flags, bank) if here else None
         self.latency = DataPathLatency(memory, profile.latency, plant.seed, bank)
+        self.tuning: LaserTuning | None = None
+        if profile.tuning is not None and self.media_lanes:
+            self.tuning = LaserTuning(memory, profile.tuning, self, flags, plant, frame.faults.tuning)
         self.signals = LaneSignals(memory, profile, self, equaliser, flags, plant)
         self._bench: LaneBench | None = None
         self.diagnostics: Diagnostics | None = None
@@ -281,6 +285,8 @@ class LaneBank:
         self.sets.reset()
         self.rebuild(initial=True)
         self.show_states()
+        if self.tuning is not None:
+            self.tuning.reset()
         self.signals.reset()
         if self.diagnostics is not None:
             self.diagnostics.reset()
@@ -301,6 +307,8 @@ class LaneBank:
         if self.network is not None:
             self.network.freeze()
         self.sets.freeze()
+        if self.tuning is not None:
+            self.tuning.freeze()
         self.signals.silence()
 
     def busy(self) -> bool:
@@ -309,6 +317,7 @@ class LaneBank:
             return False
         moving = any(p.state not in STEADY or self.configuring(p) for p in self.paths)
         moving |= self.network is not None and self.network.busy()
+        moving |= self.tuning is not None and self.tuning.busy()
         return moving or self.sets.in_progress(LANES) or self.signals.settling()
 
     def deactivated(self) -> bool:
@@ -325,6 +334,8 @@ class LaneBank:
 
     def update(self) -> bool:
         """Signals and tests follow states, controls and light, now; see `LaneSignals.update`."""
+        if self.tuning is not None:
+            self.tuning.update()
         switched = self.signals.update()
         if self.diagnostics is not None:
             self.diagnostics.update()
@@ -339,6 +350,8 @@ class LaneBank:
             self.show_states()
         self.sets.refault(rule, armed)
         self.signals.refault(rule, armed)
+        if self.tuning is not None:
+            self.tuning.refault(rule, armed)
         if self.diagnostics is not None:
             self.diagnostics.refault(rule, armed)
 
@@ -356,10 +369,15 @@ class LaneBank:
         """True in ModuleReady."""
         return self._frame.msm_state() is MsmState.READY
 
+    def tuning_lanes(self) -> int:
+        """Media lanes (mask) whose laser is between two frequencies, and gives no light."""
+        return 0 if self.tuning is None else self.tuning.moving()
+
     def disabled_tx(self) -> int:
         """Media lanes (mask) that OutputDisableTx switches off; all where one disables all."""
         disabled = self.control["OutputDisableTx"].bits()
-        return 0xFF if disabled and self._one_disables_all else disabled
+        here = disabled & mask_of(self.media_lanes)  # bits of lanes that are not there mean nothing
+        return 0xFF if here and self._one_disables_all else disabled
 
     def carriers(self) -> list[DataPath]:
         """The paths that have media lanes: data paths of their own, and network paths."""

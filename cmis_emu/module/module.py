@@ -26,6 +26,7 @@ from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.monitors import Monitors
 from cmis_emu.module.msm import ModuleStateMachine
 from cmis_emu.module.nonvolatile import NOT_OFFERED, USER_DATA, Kept, NonVolatile
+from cmis_emu.module.poke import overwrite
 from cmis_emu.module.profile.profile import Profile
 from cmis_emu.module.protection import OVERHEAT_CAUSE, OverheatProtection
 from cmis_emu.module.states import MsmState
@@ -293,6 +294,18 @@ class Module:
             self.nonvolatile.keep_user_data()
         if field.access is Access.RO and not field.volatile and field.on_read is OnRead.NONE:
             self.memory.keep(field)
+        self._stored()
+
+    def poke(self, page: int, offset: int, data: bytes, bank: int = 0) -> None:
+        """Give bytes a value as far as a host cannot write them (`poke.py`). `page` -1 is the lower memory.
+
+        Raises InputError for what is not there.
+        """
+        overwrite(self.memory, page, bank, offset, data, self.clock.sync())
+        self._stored()
+
+    def _stored(self) -> None:
+        """Registers were changed by the back door."""
         self.monitors.reload_thresholds()
         if self.vdm is not None:
             self.vdm.reload_thresholds()

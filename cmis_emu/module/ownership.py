@@ -23,6 +23,7 @@ from cmis_emu.module.network_path import NetworkPaths
 from cmis_emu.module.nonvolatile import NonVolatile
 from cmis_emu.module.signals import LaneSignals
 from cmis_emu.module.timing import DataPathLatency
+from cmis_emu.module.tuning.controller import LaserTuning
 from cmis_emu.module.vdm.controller import Vdm
 from cmis_emu.registers.loader import load_maps
 
@@ -45,6 +46,7 @@ CONTROLLERS: tuple[type, ...] = (
     Diagnostics,
     DiagnosticResults,
     LoopbackControls,
+    LaserTuning,
     Vdm,
     Cdb,
     Firmware,
@@ -66,7 +68,7 @@ def _collect() -> Mapping[str, str]:
             owners[name] = controller.__name__
     for name in _masks_of(list(owners)):
         owners[name] = "Flags"
-    summaries = [f.name for f in load_maps() if f.name.startswith("FlagsSummary")]
+    summaries = [f.name for f in load_maps() if f.name.startswith(("FlagsSummary", "LaserTuningFlagSummary"))]
     owners.update(dict.fromkeys(summaries, "Flags"))
     return owners
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.vdm.observables import Measure
 from cmis_emu.module.vdm.reception import PathLanes, bursts_of, frame_errors, frame_measure, frames_per_s
+from cmis_emu.physics import coherent
 from cmis_emu.physics.fec import Bursts, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.plant import ModulePlant
@@ -56,7 +57,9 @@ class MediaReception:
 
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Errored frames ratio: that of uncorrectable codewords."""
-        return frame_errors([self.ber(lane, sample, at_ns) for lane in path.media_lanes], self._bursts(path))
+        bers = [self.ber(lane, sample, at_ns) for lane in path.media_lanes]
+        p = self.plant.parameters.coherent
+        return frame_errors(bers, self._bursts(path)) if p is None else coherent.codeword_error_ratio(max(bers), p)
 
     def sew_max(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Most wrong symbols of a codeword in one interval."""
@@ -64,11 +67,12 @@ class MediaReception:
         return float(sew_max(bers, self.frames_per_s(path) * self.interval_s, self._bursts(path)))
 
     def _bursts(self, path: PathLanes) -> Bursts:
-        return bursts_of(path, self.plant.parameters.receiver, self.plant.burst_continuation)
+        return bursts_of(path, self.plant.parameters.media_lane_bps, self.plant.burst_continuation)
 
     def frames_per_s(self, path: PathLanes) -> float:
         """Codewords each second."""
-        return frames_per_s(path, self.plant.parameters.receiver)
+        p = self.plant.parameters
+        return frames_per_s(path, p.media_lane_bps) if p.coherent is None else p.coherent.frames_per_s
 
     def found_ns(self, lane: int) -> int:
         """When the first adaptation in this activation of its data path is as good as over."""
@@ -86,6 +90,9 @@ class MediaReception:
         low, high = [ber for _, ber in best], [ber for _, ber in worst]
         if measure is Measure.BER or not isinstance(resource, PathLanes):
             return low[0], high[0]
+        p = self.plant.parameters.coherent
+        if p is not None:
+            return coherent.codeword_error_ratio(max(low), p), coherent.codeword_error_ratio(max(high), p)
         frames, bursts = self.frames_per_s(resource) * self.interval_s, self._bursts(resource)
         return frame_measure(measure, low, frames, bursts), frame_measure(measure, high, frames, bursts)
 

@@ -17,7 +17,7 @@ from cmis_emu.module.faults.seam import Rule
 from cmis_emu.physics.acquisition import AcquisitionParameters, esnr_at, time_to_reach
 from cmis_emu.physics.parameters import Quantity
 from cmis_emu.physics.plant import ModulePlant
-from cmis_emu.physics.receiver import DARK, WORST_BER, Decision, ber_of_esnr
+from cmis_emu.physics.receiver import DARK, WORST_BER, Decision
 
 LOS_ASSERT_NS = 100 * NS_PER_US
 LOS_DEASSERT_NS = NS_PER_MS
@@ -63,6 +63,7 @@ class Recovery:
         self._media_lanes = media_lanes
         self._on_average = on_average
         self._changed = changed
+        self._ber_of_esnr = plant.parameters.ber_of_esnr
         self._trip_w = (plant.parameters.los_assert_w, plant.parameters.los_deassert_w)
         self._lanes = {lane: _Lane() for lane in media_lanes}
         self._timers: dict[int, Event] = {}
@@ -194,7 +195,7 @@ class Recovery:
                 lane.penalty = self._faults.penalty(self._first + number, lane.worked)
         final = self._plant.esnr(self._first + number, now)
         if lane.penalty is not None:
-            worse = lane.penalty.worsen(Decision(final.value, ber_of_esnr(final.value)))
+            worse = lane.penalty.worsen(Decision(final.value, self._ber_of_esnr(final.value)), self._plant.parameters)
             final = final._replace(value=worse.esnr_db)
         reached = esnr_at((now - since_ns) / NS_PER_S, final.value, law.start_db, lane.tau_s)
         if lane.locked and reached < law.unlock_db:
@@ -259,14 +260,14 @@ class Recovery:
         if lane.since_ns is None:
             return DARK
         if lane.penalty is not None:
-            settled = lane.penalty.worsen(settled)
+            settled = lane.penalty.worsen(settled, self._plant.parameters)
         elapsed_s = (at_ns - lane.since_ns) / NS_PER_S
         if elapsed_s > ENDLESS * lane.tau_s:
             return settled
         reached_db = esnr_at(elapsed_s, settled.esnr_db, self._law.start_db, lane.tau_s)
         if settled.esnr_db - reached_db < SETTLED_DB:
             return settled
-        return Decision(reached_db, max(settled.ber, ber_of_esnr(reached_db)))
+        return Decision(reached_db, max(settled.ber, self._ber_of_esnr(reached_db)))
 
     def esnr_db(self, number: int, at_ns: int, jitter_db: float = 0.0) -> float:
         """eSNR that the DSP of a media lane has reached; 0 without a signal."""
@@ -294,7 +295,9 @@ class Recovery:
             kept = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
             self._kept_bounds[key] = kept
         worst, best = kept
-        return self._adapted(lane, worst, at_ns), best if lane.penalty is None else lane.penalty.worsen(best)
+        return self._adapted(lane, worst, at_ns), best if lane.penalty is None else lane.penalty.worsen(
+            best, self._plant.parameters
+        )
 
     # -- faults ------------------------------------------------------------------------------------
 

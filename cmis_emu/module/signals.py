@@ -59,6 +59,7 @@ class SignalFrame(Protocol):
 
     def ready(self) -> bool: ...
     def disabled_tx(self) -> int: ...
+    def tuning_lanes(self) -> int: ...
 
     network: NetworkPaths | None
 
@@ -285,7 +286,7 @@ class LaneSignals:
         squelched = self._wants_squelch(tx_los)
         if not self._squelch_is_oma():
             off |= squelched
-        wanted = media_ok & ~off
+        wanted = media_ok & ~off & ~self._frame.tuning_lanes()
         if self._frame.linking.rules or self._waiting:
             wanted &= ~self._stay_dark(wanted)
         self._squelched = squelched & wanted

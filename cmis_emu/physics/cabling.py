@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cmis_emu.physics.glass import JOINTS, Joint
 from cmis_emu.physics.mpo import Connector, Polarity, received_lane
-from cmis_emu.physics.pmd import Pmd, shared_span
+from cmis_emu.physics.pmd import AnyPmd, shared_span
 
 EMPTY = "nothing is plugged in"
 """Why an end without a module is dark."""
@@ -35,7 +35,7 @@ _TRUNKS = {Cable.TYPE_A: Polarity.A, Cable.TYPE_B: Polarity.B, Cable.TYPE_C: Pol
 class Optics(NamedTuple):
     """What of a module meets the cable. `pmd` None: the cable is part of the module, with both its ends."""
 
-    pmd: Pmd | None
+    pmd: AnyPmd | None
     lanes: int
 
 

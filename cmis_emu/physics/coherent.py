@@ -2,16 +2,16 @@
 
 Pure functions of a frozen parameter set. OSNR is in dB within 0.1 nm; what the line does beside (dispersion,
 differential delay, loss that depends on polarisation) is counted as OSNR that is needed more. Everything that a
-receiver says about its signal follows from one SNR. No product of the library has such a receiver yet.
+receiver says about its signal follows from one SNR. What a light brings to a receiver is in coherent_receiver.py.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from cmis_emu.physics.units import db_to_ratio, ratio_to_db
+from cmis_emu.physics.units import db_to_ratio, dbm_to_w, ratio_to_db
 
 BER_ALARM, BER_WARNING = 1.25e-2, 1.1e-2  # before the FEC; the alarm is what CFEC corrects
 QUANTUM_NOISE_DBM = -58.0  # what an ideal amplifier adds within 0.1 nm at 1550 nm, referred to its input
@@ -37,9 +37,26 @@ class CoherentParameters:
     cfec_ber: float = BER_ALARM
     cfec_exponent: float = -15.0  # log10 of the codeword error ratio there
     cfec_steepness: float = 140.0
+    symbol_rate_gbd: float = 59.84
+    transmitter_osnr_db: float = 36.4  # of its own light; a published dump shows it on a short link
+    inner_pdl_db: float = 0.3  # of the transceivers, as that dump shows
+    laser_spread_ghz: float = 0.3  # from unit to unit, one sigma; a laser is within 1.8 GHz of where it should be
+    capture_ghz: float = 4.0  # beyond, a receiver does not find its signal; two lasers within 1.8 GHz are nearer
+    client_bps: float = 425e9  # 400GAUI-8, with its own FEC
+    frame_bits: float = 244_664.0  # of a client within one block of CFEC
+    polarisation_krad_s: float = 4.0  # how fast a fibre at rest turns the polarisation: an engineering choice
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
+    @property
+    def frames_per_s(self) -> float:
+        """Blocks of CFEC each second."""
+        return self.client_bps / self.frame_bits
 
 
 ZR = CoherentParameters()
+PRESETS = {"400zr": ZR}
 
 
 class Line(NamedTuple):
@@ -56,10 +73,25 @@ DGD_INSIDE_PS, DGD_PS_ROOT_KM = 2.0, 0.1  # of the transceiver, and of the fibre
 SOPMD_OF_DGD = 8.0
 
 
+def amplifier_noise_w(noise_figure_db: float) -> float:
+    """What an amplifier adds within 0.1 nm, in W, referred to its input."""
+    return dbm_to_w(QUANTUM_NOISE_DBM + noise_figure_db)
+
+
+def dgd_ps(fibre_ps2: float) -> float:
+    """Mean differential delay with a fibre whose own is the root of `fibre_ps2`, the transceiver's included."""
+    return math.sqrt(DGD_INSIDE_PS**2 + fibre_ps2)
+
+
 def line(length_km: float, pdl_db: float = 0.0) -> Line:
     """A line of plain fibre: mean differential delay, and what goes with it."""
-    dgd_ps = math.hypot(DGD_INSIDE_PS, DGD_PS_ROOT_KM * math.sqrt(length_km))
-    return Line(DISPERSION_PS_NM_KM * length_km, dgd_ps, SOPMD_OF_DGD * dgd_ps**2, pdl_db)
+    delay_ps = dgd_ps(fibre_dgd_ps2(length_km))
+    return Line(DISPERSION_PS_NM_KM * length_km, delay_ps, SOPMD_OF_DGD * delay_ps**2, pdl_db)
+
+
+def fibre_dgd_ps2(length_km: float) -> float:
+    """Square of a fibre's own mean differential delay."""
+    return DGD_PS_ROOT_KM**2 * length_km
 
 
 def osnr_of_spans(spans: int, channel_dbm: float, loss_db: float, noise_figure_db: float) -> float:
@@ -96,6 +128,25 @@ def snr_db(osnr_db: float, rx_dbm: float, way: Line | None = None, receiver: Coh
 def ber(snr: float) -> float:
     """Error ratio of 16QAM in both polarisations at an SNR in dB: 3/8 erfc(sqrt(SNR/10))."""
     return 0.375 * math.erfc(math.sqrt(db_to_ratio(snr) / 10))
+
+
+def snr_of_ber(ratio: float) -> float:
+    """The SNR in dB at which `ber` gives `ratio`, between -20 and 40 dB."""
+    low, high = -20.0, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ber(middle) > ratio else (low, middle)
+    return (low + high) / 2
+
+
+def q_factor_db(ratio: float) -> float:
+    """Q in dB that belongs to an error ratio: that of a signal of two levels."""
+    low, high = -20.0, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        here = 0.5 * math.erfc(db_to_ratio(middle / 2) / math.sqrt(2))
+        low, high = (middle, high) if here > ratio else (low, middle)
+    return (low + high) / 2
 
 
 def reported_esnr_db(snr: float, receiver: CoherentParameters = ZR) -> float:

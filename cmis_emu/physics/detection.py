@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from cmis_emu.physics import coherent_receiver
+from cmis_emu.physics.coherent_receiver import CoherentReceiver
 from cmis_emu.physics.light import LightSource, Trend
 from cmis_emu.physics.receiver import (
     DARK,
@@ -18,18 +20,17 @@ from cmis_emu.physics.receiver import (
 )
 from cmis_emu.physics.units import db_to_ratio
 
+AnyReceiver = ReceiverParameters | CoherentReceiver
 ESNR_DB_PER_DB = 2.0  # eSNR follows the light at most twice as fast, in dB
 
 
-def detect(
-    receiver: ReceiverParameters, light: LightSource, warm: Trend, now_ns: int, jitter_db: float = 0.0
-) -> Decision:
+def detect(receiver: AnyReceiver, light: LightSource, warm: Trend, now_ns: int, jitter_db: float = 0.0) -> Decision:
     """eSNR and error ratio, with the light off its trend by `jitter_db`."""
     return _decide(receiver, light, light.trend(now_ns).value, 0.0, warm.value, now_ns, jitter_db)
 
 
 def _decide(
-    receiver: ReceiverParameters,
+    receiver: AnyReceiver,
     light: LightSource,
     power_w: float,
     worse_db: float,
@@ -43,6 +44,8 @@ def _decide(
     beam = light.beam(now_ns)
     power_w *= db_to_ratio(jitter_db) if jitter_db else 1.0
     tdecq_db = beam.tdecq_db.value + worse_db
+    if isinstance(receiver, CoherentReceiver):
+        return coherent_receiver.decide(receiver, beam, power_w, tdecq_db + warm_db)
     if beam.dispersion_ps_nm:
         tdecq_db += dispersion_penalty_db(beam.dispersion_ps_nm, receiver.symbol_rate_bd)
     oma_w = oma_of_average(power_w, beam.extinction) * beam.modulation
@@ -50,7 +53,7 @@ def _decide(
 
 
 def detect_bounds(
-    receiver: ReceiverParameters,
+    receiver: AnyReceiver,
     light: LightSource,
     warm: Trend,
     now_ns: int,
@@ -72,7 +75,7 @@ def detect_bounds(
     return worst, Decision(max(d.esnr_db for d in ends), min(d.ber for d in ends))
 
 
-def detect_trend(receiver: ReceiverParameters, light: LightSource, warm: Trend, now_ns: int) -> Trend:
+def detect_trend(receiver: AnyReceiver, light: LightSource, warm: Trend, now_ns: int) -> Trend:
     """eSNR in dB, and where it can still go."""
     here = detect(receiver, light, warm, now_ns).esnr_db
     power, tdecq = light.trend(now_ns), light.beam(now_ns).tdecq_db

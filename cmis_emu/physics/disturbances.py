@@ -28,6 +28,7 @@ class Input(Enum):
     LASER_FAILED = ("laser failed", "any")
     RX_BLOCKED = ("Rx blocked", "any")
     BURSTS = ("bursts", "latest")
+    DRIFT_GHZ = ("drift", "sum")
 
     @property
     def adds(self) -> str:
@@ -118,6 +119,8 @@ def _get(plant: ModulePlant, what: Input, lane: int) -> float:
             return float(plant.rx_blocked(lane))
         case Input.BURSTS:
             return plant.burst_continuation
+        case Input.DRIFT_GHZ:
+            return plant.drift_ghz(lane)
 
 
 def _set(plant: ModulePlant, what: Input, lane: int, value: float) -> None:
@@ -142,3 +145,5 @@ def _set(plant: ModulePlant, what: Input, lane: int, value: float) -> None:
             plant.set_rx_blocked(lane, bool(value))
         case Input.BURSTS:
             plant.set_burst_continuation(value)
+        case Input.DRIFT_GHZ:
+            plant.set_drift(lane, value)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cmis_emu.clock import NS_PER_S
-from cmis_emu.physics.laser import LaserParameters
+from cmis_emu.physics.laser import LIGHT_NM_GHZ, LaserParameters, wavelength_of
 from cmis_emu.physics.light import NOTHING, Beam, Origin, Payload, Trend
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.physics.units import db_to_ratio
@@ -26,6 +26,11 @@ class Emitter:
     dim_db: float = 0.0  # what a weak laser takes from it
     uncooled_db: float = 0.0  # what a lost cooler takes from it, and adds to TDECQ
     failed: bool = False
+    nominal_nm: float = 0.0  # of its kind, or where it was told to be
+    frequency_ghz: float | None = None  # where a tunable laser was told to be; None: its kind's wavelength
+    error_ghz: float = 0.0  # by which this unit's laser is off, and does not know
+    drift_ghz: float = 0.0  # by which a fault moves it
+    moving: bool = False  # on its way to another frequency: no light to work with
     payload: Payload = NOTHING
     errors: Origin = 0.0  # of what it carries
     _settled: tuple[tuple[float, ...], tuple[float, float]] | None = None  # what was asked, and the answer
@@ -78,8 +83,22 @@ class Emitter:
         reach = drift * laser.remaining  # the target may still move this far, while the loop is on its way
         return Trend(target * (1 - left), (target + reach) * left / tau_s + drift * laser.rate, target * left + reach)
 
-    def beam(self, parameters: PlantParameters, lane: int, warm: Trend) -> Beam:
+    def beam(self, parameters: PlantParameters, warm: Trend) -> Beam:
         """Quality of the light as it leaves: TDECQ follows the case temperature (section 2)."""
         tdecq_db = self.tdecq_db + self.distortion_db + self.uncooled_db + warm.value
-        extinction = db_to_ratio(parameters.extinction_db)
-        return Beam(extinction, Trend(tdecq_db, *warm[1:]), 1.0, parameters.wavelength_nm(lane))
+        extinction, tdecq = db_to_ratio(parameters.extinction_db), Trend(tdecq_db, *warm[1:])
+        if parameters.coherent is None:
+            return Beam(extinction, tdecq, 1.0, self.nominal_nm)
+        noise = db_to_ratio(-parameters.coherent.transmitter_osnr_db)
+        return Beam(extinction, tdecq, 1.0, self.nominal_nm, carrier_ghz=self.carrier_ghz, noise_ratio=noise)
+
+    def tune(self, frequency_ghz: float, moving: bool) -> None:
+        """Told where to be; `moving`: it is not there yet."""
+        self.frequency_ghz, self.moving = frequency_ghz, moving
+        self.nominal_nm = wavelength_of(frequency_ghz)
+
+    @property
+    def carrier_ghz(self) -> float:
+        """Where its laser really is."""
+        told = LIGHT_NM_GHZ / self.nominal_nm if self.frequency_ghz is None else self.frequency_ghz
+        return told + self.error_ghz + self.drift_ghz

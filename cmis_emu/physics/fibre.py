@@ -8,9 +8,12 @@ from __future__ import annotations
 import math
 
 from cmis_emu.errors import InputError
-from cmis_emu.physics.glass import Part, Path, interference
+from cmis_emu.physics.coherent import amplifier_noise_w, fibre_dgd_ps2
+from cmis_emu.physics.glass import Amplifiers, Part, Path, interference
 from cmis_emu.physics.light import LightObserver
 from cmis_emu.physics.units import db_to_ratio
+
+KEPT = 64  # wavelengths
 
 
 def check_disturbance(extra_db: float, reflectances_db: tuple[float, ...]) -> None:
@@ -27,11 +30,24 @@ class Strand:
     fixed_db: loss of the whole path as someone measured it, in place of what the path's parts add up to.
     """
 
-    __slots__ = ("_cut", "_extra_db", "_fixed_db", "_interference", "_passed", "_path", "_reflectances_db", "observers")
+    __slots__ = (
+        "_amplifiers",
+        "_cut",
+        "_extra_db",
+        "_fixed_db",
+        "_interference",
+        "_passed",
+        "_path",
+        "_reflectances_db",
+        "observers",
+    )
 
-    def __init__(self, fixed_db: float | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self, fixed_db: float | None = None, path: Path | None = None, amplifiers: Amplifiers | None = None
+    ) -> None:
         self._fixed_db = fixed_db
         self._path = path or Path()
+        self._amplifiers = amplifiers
         self._extra_db = 0.0
         self._reflectances_db: tuple[float, ...] = ()
         self._cut = False
@@ -52,6 +68,11 @@ class Strand:
             self._announce()
             self._fixed_db = fixed_db
             self._tell()
+
+    @property
+    def amplified(self) -> bool:
+        """Are there amplifiers on the way?"""
+        return self._amplifiers is not None
 
     @property
     def extra_db(self) -> float:
@@ -84,7 +105,7 @@ class Strand:
             self._tell()
 
     def loss_db(self, wavelength_nm: float) -> float:
-        """What the strand takes from light of a wavelength, in dB; a cut is not a loss."""
+        """What the strand takes from light of a wavelength, in dB, amplifiers aside; a cut is not a loss."""
         whole = self._path.loss_db(wavelength_nm) if self._fixed_db is None else self._fixed_db
         return whole + self._extra_db
 
@@ -96,9 +117,23 @@ class Strand:
             found = [Part(f"{self._path.length_m:g} m", self._fixed_db)]
         if self._extra_db:
             found.append(Part("disturbance", self._extra_db))
+        if self._amplifiers is not None:
+            found = self._amplified(found, self._amplifiers, wavelength_nm)
         if self._cut:
             found.append(Part("cut", math.inf))
         return tuple(found)
+
+    def _amplified(self, passive: list[Part], line: Amplifiers, wavelength_nm: float) -> list[Part]:
+        """The parts with the amplifiers among them: those of the line together, behind what they make up for."""
+        if not line.works(wavelength_nm):
+            return [Part("amplifier for 1550 nm", math.inf), *passive]
+        gain_db = self._gain_db(line, wavelength_nm)
+        spans = "amplifier" if line.spans == 1 else f"{line.spans} amplifiers"
+        return [Part("booster", -line.booster_db), *passive, Part(spans, -gain_db * line.spans)]
+
+    def _gain_db(self, line: Amplifiers, wavelength_nm: float) -> float:
+        """Of each amplifier behind a span."""
+        return self._path.loss_db(wavelength_nm) / line.spans if line.gain_db is None else line.gain_db
 
     def transmission(self, wavelength_nm: float) -> float:
         """Power ratio from end to end."""
@@ -112,9 +147,34 @@ class Strand:
         """The same until something happens to the strand."""
         known = self._passed.get(wavelength_nm)
         if known is None:
-            ratio = 0.0 if self._cut else db_to_ratio(-self.loss_db(wavelength_nm))
+            if len(self._passed) >= KEPT:  # light that is tuned passes with ever new wavelengths
+                self._passed.clear()
+            ratio = 0.0 if self._cut else db_to_ratio(-self._net_loss_db(wavelength_nm))
             known = self._passed[wavelength_nm] = ratio, self._path.dispersion_ps_nm(wavelength_nm)
         return known
+
+    def _net_loss_db(self, wavelength_nm: float) -> float:
+        loss_db, line = self.loss_db(wavelength_nm), self._amplifiers
+        if line is None:
+            return loss_db
+        if not line.works(wavelength_nm):
+            return math.inf
+        return loss_db - line.booster_db - line.spans * self._gain_db(line, wavelength_nm)
+
+    def dgd_ps2(self) -> float:
+        """Square of its own mean differential delay in ps."""
+        return fibre_dgd_ps2(self._path.length_m / 1000) if self._path.glass.single_mode else 0.0
+
+    def ase_w(self, wavelength_nm: float) -> float:
+        """What its amplifiers add within 0.1 nm, in W at the far end; extra loss lies in the first span."""
+        line = self._amplifiers
+        if line is None or self._cut or not line.works(wavelength_nm):
+            return 0.0
+        gain_db = self._gain_db(line, wavelength_nm)
+        span_db = (self.loss_db(wavelength_nm) - self._extra_db) / line.spans
+        after_db = [gain_db + (gain_db - span_db) * later for later in range(line.spans)]  # from each one's input on
+        after_db.append(line.booster_db + (gain_db - span_db) * line.spans - self._extra_db)
+        return amplifier_noise_w(line.noise_figure_db) * sum(db_to_ratio(each) for each in after_db)
 
     def interference(self) -> float:
         """Multi-path interference: sum of the products of two reflectances."""

@@ -18,6 +18,7 @@ DISPERSION_SLOPE = 0.023  # ps/nm^2/km: a quarter of G.652's zero-dispersion slo
 BEND_1310, BEND_1550 = (195.0, 1.395), (386.0, 1.80)  # G.652: dB a turn at radius 0, and mm for a factor e
 WINDOW_1310_NM = (1304.5, 1317.5)  # what calls itself 1310 nm: one figure for all of it, as the standard's
 SHORTEST_GUIDED_NM, LONGEST_GUIDED_NM = 1260.0, 1625.0  # a bend's loss follows its law in the O to L bands only
+AMPLIFIED_NM = (1525.0, 1570.0)
 APC_DB, UPC_DB, DIRTY_DB = -60.0, -50.0, -20.0  # reflectance of a clean angled, a clean flat and a dirty face
 DIRT_LOSS_DB = 0.5  # fault table: two dirty ends add 1 dB
 
@@ -129,6 +130,27 @@ class Part(NamedTuple):
 
     name: str
     loss_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class Amplifiers:
+    """Amplifiers for light around 1550 nm: a booster at the start, then equal spans with one behind each.
+
+    gain_db: of each behind a span; None: what its span of the path as built takes. Gains stay what they are,
+    whatever happens to the path; without light the amplifiers shut down.
+    """
+
+    spans: int = 1
+    booster_db: float = 0.0
+    gain_db: float | None = None
+    noise_figure_db: float = 5.5
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
+    def works(self, wavelength_nm: float) -> bool:
+        """Is the light of a wavelength amplified? If not, it does not pass."""
+        return AMPLIFIED_NM[0] <= wavelength_nm <= AMPLIFIED_NM[1]
 
 
 class Bend(NamedTuple):

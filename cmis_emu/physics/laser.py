@@ -101,6 +101,11 @@ PRESETS = {
 }
 
 
+def wavelength_of(frequency_ghz: float) -> float:
+    """Wavelength in nm of light of a frequency."""
+    return LIGHT_NM_GHZ / frequency_ghz
+
+
 def frequency_per_wavelength(wavelength_nm: float) -> float:
     """How the optical frequency moves with the wavelength, in GHz/nm: -c over its square."""
     return -LIGHT_NM_GHZ / wavelength_nm**2

@@ -67,6 +67,10 @@ class Beam(NamedTuple):
     wavelength_nm: float = 1311.0
     dispersion_ps_nm: float = 0.0  # collected on the way
     interference: float = 0.0  # multi-path: sum of products of two reflectances
+    carrier_ghz: float = 0.0  # frequency of the laser of a coherent transmitter; 0 for other light
+    noise_ratio: float = 0.0  # optical noise within 0.1 nm, over the power: of the transmitter
+    ase_w: float = 0.0  # the same of amplifiers on the way, in W
+    dgd_ps2: float = 0.0  # square of the differential delay collected on the way
 
 
 class LightObserver(Protocol):
@@ -97,17 +101,23 @@ class LightPath(Protocol):
     def transmission(self, wavelength_nm: float) -> float: ...
     def dispersion_ps_nm(self, wavelength_nm: float) -> float: ...
     def interference(self) -> float: ...
+    def ase_w(self, wavelength_nm: float) -> float: ...
+    def dgd_ps2(self) -> float: ...
 
 
 class LinkedLight:
     """A source seen through a light path."""
 
-    __slots__ = ("_path", "_source", "wavelength_nm")
+    __slots__ = ("_path", "_source")
 
     def __init__(self, source: LightSource, path: LightPath) -> None:
         self._source = source
         self._path = path
-        self.wavelength_nm = source.wavelength_nm
+
+    @property
+    def wavelength_nm(self) -> float:
+        """That of its source, which may be tuned."""
+        return self._source.wavelength_nm
 
     def trend(self, now_ns: int) -> Trend:
         """Average power in W at the far end."""
@@ -117,9 +127,16 @@ class LinkedLight:
 
     def beam(self, now_ns: int) -> Beam:
         """Quality at the far end."""
-        extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference = self._source.beam(now_ns)
-        dispersion_ps_nm += self._path.dispersion_ps_nm(nm)
-        return Beam(extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference + self._path.interference())
+        near, path = self._source.beam(now_ns), self._path
+        extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference = near[:6]
+        dispersion_ps_nm += path.dispersion_ps_nm(nm)
+        interference += path.interference()
+        if not near.carrier_ghz:
+            return Beam(extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference)
+        ase_w = near.ase_w * path.transmission(nm) + path.ase_w(nm)
+        delay_ps2 = near.dgd_ps2 + path.dgd_ps2()
+        coherent = (near.carrier_ghz, near.noise_ratio, ase_w, delay_ps2)
+        return Beam(extinction, tdecq_db, modulation, nm, dispersion_ps_nm, interference, *coherent)
 
     def payload(self) -> Payload:
         """What it carries; a fibre changes nothing about that."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from cmis_emu.physics import coherent as coherent_law
 from cmis_emu.physics.acquisition import AcquisitionParameters
+from cmis_emu.physics.coherent import CoherentParameters
 from cmis_emu.physics.laser import EML_1310, LaserParameters
-from cmis_emu.physics.pmd import PMDS, Pmd
-from cmis_emu.physics.receiver import DR_TYPICAL, ReceiverParameters
+from cmis_emu.physics.pmd import PMDS, CoherentPmd, Pmd
+from cmis_emu.physics.receiver import DR_TYPICAL, ReceiverParameters, ber_of_esnr, esnr_of_ber
 from cmis_emu.physics.supply import SupplyParameters
 from cmis_emu.physics.tec import TecParameters
 from cmis_emu.physics.thermal import ThermalParameters
@@ -66,7 +68,9 @@ class PlantParameters:
 
     host_lanes: int = 8
     media_lanes: int = 4
-    pmd: Pmd | None = PMDS["400gbase-dr4"]  # the optical interface; None where the cable belongs to the module
+    pmd: Pmd | CoherentPmd | None = PMDS[
+        "400gbase-dr4"
+    ]  # the optical interface; None where the cable belongs to the module
     lanes_per_laser: int = 1  # silicon photonics: one laser feeds two lanes
     laser: LaserParameters = EML_1310
     tec: TecParameters | None = field(default_factory=TecParameters)
@@ -81,6 +85,7 @@ class PlantParameters:
     bias_spread: float = 0.05  # lane to lane, one sigma, as a fraction
     apc_tau_s: float = 0.05
     receiver: ReceiverParameters = DR_TYPICAL
+    coherent: CoherentParameters | None = None  # the receiver of a coherent product, in place of `receiver`
     acquisition: AcquisitionParameters = field(default_factory=AcquisitionParameters)
     los_assert_dbm: float = -13.0
     los_deassert_dbm: float = -11.5
@@ -94,6 +99,28 @@ class PlantParameters:
     def wavelength_nm(self, lane: int) -> float:
         """Centre wavelength of a lane (1-based)."""
         return CAPTIVE_NM if self.pmd is None else self.pmd.lane_wavelength_nm(lane)
+
+    @property
+    def media_lane_bps(self) -> float:
+        """Bits of the host's signal that a media lane carries each second."""
+        if self.coherent is not None:
+            return self.coherent.client_bps
+        return self.receiver.symbol_rate_bd * self.receiver.bits_per_symbol
+
+    def ber_of_esnr(self, esnr_db: float) -> float:
+        """Error ratio that belongs to a reported eSNR."""
+        p = self.coherent
+        return ber_of_esnr(esnr_db) if p is None else coherent_law.ber(esnr_db - p.reported_offset_db)
+
+    def esnr_of_ber(self, ratio: float) -> float:
+        """The reported eSNR at which there are so many errors."""
+        p = self.coherent
+        return esnr_of_ber(ratio) if p is None else coherent_law.snr_of_ber(ratio) + p.reported_offset_db
+
+    @property
+    def limit_ber(self) -> float:
+        """The errors that its FEC is made for."""
+        return self.receiver.calibration_ber if self.coherent is None else self.coherent.cfec_ber
 
     @property
     def los_assert_w(self) -> float:

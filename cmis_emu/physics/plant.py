@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cmis_emu.clock import Clock
+from cmis_emu.physics import coherent_receiver
 from cmis_emu.physics.climate import Climate
-from cmis_emu.physics.detection import detect, detect_bounds, detect_trend
+from cmis_emu.physics.coherent_receiver import CoherentReading, CoherentReceiver
+from cmis_emu.physics.detection import AnyReceiver, detect, detect_bounds, detect_trend
 from cmis_emu.physics.disturbances import Disturbances
 from cmis_emu.physics.emitter import Emitter
 from cmis_emu.physics.light import NOTHING, Beam, LightObserver, LightSource, Origin, Passed, Payload, Trend
@@ -32,12 +34,16 @@ _RELATIVE = (Quantity.TX_POWER, Quantity.RX_POWER)  # their errors are ratios, i
 class TxLight:
     """What leaves one Tx lane of a plant."""
 
-    __slots__ = ("_lane", "_plant", "wavelength_nm")
+    __slots__ = ("_lane", "_plant")
 
     def __init__(self, plant: ModulePlant, lane: int) -> None:
         self._plant = plant
         self._lane = lane
-        self.wavelength_nm = plant.parameters.wavelength_nm(lane)
+
+    @property
+    def wavelength_nm(self) -> float:
+        """Nominal, or where the lane is tuned to."""
+        return self._plant.wavelength_nm(self._lane)
 
     def trend(self, now_ns: int) -> Trend:
         """Average power in W."""
@@ -102,11 +108,14 @@ class ModulePlant:
         self.seed = seed
         self._climate = Climate(parameters, clock.now_ns, environment or Environment())
         nominal_w = dbm_to_w(parameters.tx_power_dbm)
+        coherent = parameters.coherent
         self._emitters = [
             Emitter(
                 nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
                 1 + parameters.bias_spread * spread(seed, 200 + self.laser_of(lane)),
                 parameters.tdecq_db + parameters.tdecq_spread_db * spread(seed, 300 + lane),
+                nominal_nm=parameters.wavelength_nm(lane),
+                error_ghz=0.0 if coherent is None else coherent.laser_spread_ghz * spread(seed, 400 + lane),
             )
             for lane in range(1, parameters.media_lanes + 1)
         ]
@@ -149,6 +158,28 @@ class ModulePlant:
             self._announce((lane,))
             self._emitters[lane - 1].on_ns = self._clock.now_ns if on else None
             self._tell((lane,))
+
+    def set_tuning(self, lane: int, frequency_ghz: float, moving: bool) -> None:
+        """Tell the laser of a lane, which its receiver uses too, where to be; `moving`: it is not there yet."""
+        emitter = self._emitters[lane - 1]
+        if (frequency_ghz, moving) != (emitter.frequency_ghz, emitter.moving):
+            self._announce((lane,))
+            emitter.tune(frequency_ghz, moving)
+            self._tell((lane,))
+
+    def set_output(self, lane: int, power_dbm: float) -> None:
+        """Nominal output of a lane; this unit gives a little more or less."""
+        power_w = dbm_to_w(power_dbm) * db_to_ratio(self.parameters.tx_spread_db * spread(self.seed, 100 + lane))
+        if power_w != self._emitters[lane - 1].power_w:
+            self._announce((lane,))
+            self._emitters[lane - 1].power_w = power_w
+            self._tell((lane,))
+
+    def wavelength_nm(self, lane: int) -> float:
+        """Nominal wavelength of a lane, or the one that it is tuned to."""
+        if lane > len(self._emitters):
+            return self.parameters.wavelength_nm(lane)
+        return self._emitters[lane - 1].nominal_nm
 
     def set_payload(self, lane: int, payload: Payload, errors: Origin) -> None:
         """What the light of a media lane carries from now on, and with which errors, whether or not it is on."""
@@ -197,6 +228,16 @@ class ModulePlant:
         self._emitters[lane - 1].distortion_db = distortion_db
         self._tell((lane,))
 
+    def set_drift(self, lane: int, drift_ghz: float) -> None:
+        """The laser of a lane is so far from where it was told to be, and its locker sees it."""
+        self._announce((lane,))
+        self._emitters[lane - 1].drift_ghz = drift_ghz
+        self._tell((lane,))
+
+    def drift_ghz(self, lane: int) -> float:
+        """How far a laser is from where it was told to be, as its locker sees it."""
+        return self._emitters[lane - 1].drift_ghz if lane <= len(self._emitters) else 0.0
+
     def set_tec_failed(self, failed: bool) -> None:
         """The cooler stands still: the lasers follow the case, and what they send is worse (fault table)."""
         if self.parameters.tec is None or failed == self._climate.tec_failed:
@@ -204,7 +245,8 @@ class ModulePlant:
         self._announce(None)
         self._climate.set_tec_failed(failed, self._clock.now_ns)
         for emitter in self._emitters:
-            emitter.uncooled_db = TEC_LOST_DB if failed else 0.0
+            if self.parameters.coherent is None:
+                emitter.uncooled_db = TEC_LOST_DB if failed else 0.0
         self._tell(None)
 
     def set_laser_weak(self, lane: int, weakness_db: float) -> None:
@@ -259,11 +301,12 @@ class ModulePlant:
     def tx_payload(self, lane: int) -> Payload:
         """What leaves a lane: nothing from a laser that is off."""
         known = self._emitters[lane - 1] if lane <= len(self._emitters) else None
-        return known.payload if known is not None and known.on_ns is not None and not known.failed else NOTHING
+        shines = known is not None and known.on_ns is not None and not self.laser_failed(lane)
+        return known.payload if known is not None and shines else NOTHING
 
     def tx_beam(self, lane: int, now_ns: int) -> Beam:
         """Quality of a lane's light as it leaves."""
-        return self._emitters[lane - 1].beam(self.parameters, lane, self._climate.warm(now_ns))
+        return self._emitters[lane - 1].beam(self.parameters, self._climate.warm(now_ns))
 
     def tx_errors(self, lane: int, now_ns: int) -> float:
         """Bit error ratio that a lane's signal has already when it leaves.
@@ -326,8 +369,10 @@ class ModulePlant:
         return lane in self._blocked
 
     def laser_failed(self, lane: int) -> bool:
-        """True when the laser is dead."""
-        return lane <= len(self._emitters) and self._emitters[lane - 1].failed
+        """True when the laser is dead, or a tunable one has no cooler to hold its wavelength by."""
+        if lane > len(self._emitters):
+            return False
+        return self._emitters[lane - 1].failed or (self.parameters.coherent is not None and self._climate.tec_failed)
 
     def close(self) -> None:
         """Unplugged: let go of the light of others."""
@@ -383,12 +428,41 @@ class ModulePlant:
 
     # -- the receiver ----------------------------------------------------------------------------------
 
+    def _receiver(self, lane: int) -> AnyReceiver:
+        """The receiver of a lane: with its local oscillator, where it has one."""
+        p = self.parameters
+        return p.receiver if p.coherent is None else CoherentReceiver(p.coherent, self._oscillator_ghz(lane))
+
+    def _oscillator_ghz(self, lane: int) -> float | None:
+        emitter = self._emitters[lane - 1]
+        lit = self._climate.mode is PowerMode.FULL and not emitter.moving and not self.laser_failed(lane)
+        return emitter.carrier_ghz if lit else None
+
+    def carrier_offset_ghz(self, lane: int, now_ns: int) -> float | None:
+        """How far the light at a coherent receiver is from its own laser; None without light or laser."""
+        light, p = self._light(lane), self.parameters.coherent
+        if light is None or p is None or light.trend(now_ns).value <= 0.0:
+            return None
+        receiver = CoherentReceiver(p, self._oscillator_ghz(lane))
+        return coherent_receiver.offset_ghz(receiver, light.beam(now_ns))
+
+    def coherent_reading(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> CoherentReading | None:
+        """All that the coherent receiver of a lane can say; None where there is no signal for it, or no such thing."""
+        light = self._light(lane)
+        if light is None or self.parameters.coherent is None or self._climate.mode is not PowerMode.FULL:
+            return None
+        receiver = CoherentReceiver(self.parameters.coherent, self._oscillator_ghz(lane))
+        beam = light.beam(now_ns)
+        worse_db = beam.tdecq_db.value + self._climate.warm(now_ns).value
+        power_w = light.trend(now_ns).value * db_to_ratio(jitter_db)
+        return coherent_receiver.read(receiver, beam, power_w, worse_db)
+
     def receive(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> Decision:
         """eSNR and error ratio of a settled receiver, with its light off its trend by `jitter_db`."""
         light = self._light(lane)
         if light is None or self._climate.mode is not PowerMode.FULL:
             return DARK
-        return detect(self.parameters.receiver, light, self._climate.warm(now_ns), now_ns, jitter_db)
+        return detect(self._receiver(lane), light, self._climate.warm(now_ns), now_ns, jitter_db)
 
     def receive_bounds(
         self, lane: int, now_ns: int, horizon_s: float, jitter_db: float = 0.0
@@ -397,14 +471,14 @@ class ModulePlant:
         light = self._light(lane)
         if light is None or self._climate.mode is not PowerMode.FULL:
             return DARK, DARK
-        return detect_bounds(self.parameters.receiver, light, self._climate.warm(now_ns), now_ns, horizon_s, jitter_db)
+        return detect_bounds(self._receiver(lane), light, self._climate.warm(now_ns), now_ns, horizon_s, jitter_db)
 
     def esnr(self, lane: int, now_ns: int) -> Trend:
         """eSNR of a settled receiver in dB, and where it can still go."""
         light = self._light(lane)
         if light is None or self._climate.mode is not PowerMode.FULL:
             return Trend(0.0)
-        return detect_trend(self.parameters.receiver, light, self._climate.warm(now_ns), now_ns)
+        return detect_trend(self._receiver(lane), light, self._climate.warm(now_ns), now_ns)
 
     def jitter_db(self, lane: int, index: int) -> float:
         """How far sample number `index` of the light at a receiver is off its trend."""
@@ -430,6 +504,8 @@ class ModulePlant:
             if lane > len(self._emitters):
                 return Trend(0.0)
             emitter, laser = self._emitters[lane - 1], climate.laser(now_ns)
+            if quantity is Quantity.TX_POWER and self.laser_failed(lane):
+                return Trend(0.0)
             law = emitter.bias if quantity is Quantity.TX_BIAS else emitter.light
             return law(self.parameters, laser, now_ns)
         if quantity is Quantity.CASE_TEMPERATURE:

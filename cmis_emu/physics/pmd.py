@@ -2,7 +2,7 @@
 
 A PMD (physical medium dependent sublayer) is IEEE 802.3's name for such an interface; 400GBASE-DR4 is one. The
 figures are the table of the optics model, section 4: powers in dBm, ratios in dB. Receivers that just meet them
-are in receiver.py, under `receiver`.
+are in receiver.py, under `receiver`. A coherent interface has figures of its own kind.
 """
 
 from __future__ import annotations
@@ -220,7 +220,61 @@ PMDS = {
 }
 
 
-def shared_span(one: Pmd, other: Pmd) -> Span | None:
+@dataclass(frozen=True, slots=True)
+class CoherentPmd:
+    """An interface with a coherent receiver (section 7): its light is tuned, and needs no eye. Powers in dBm."""
+
+    name: str
+    connector: Connector
+    average_min_dbm: float
+    average_max_dbm: float
+    rx_average_min_dbm: float  # without amplifiers
+    spans: tuple[Span, ...]  # without amplifiers
+    centre_nm: float
+    half_window_nm: float
+    symbol_rate_bd: float
+    lanes: int = 1
+    tx_off_dbm: float = -20.0
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable: snapshots share it
+
+    @property
+    def wavelengths_nm(self) -> tuple[float, ...]:
+        """The middle of the band, for all lanes."""
+        return (self.centre_nm,)
+
+    @property
+    def budget_db(self) -> float:
+        """The loss of the longest link without amplifiers."""
+        return self.spans[0].budget_db
+
+    def lane_wavelength_nm(self, lane: int) -> float:
+        """The middle of the band: where an untuned lane is."""
+        return self.centre_nm
+
+    def hears(self, lane: int, wavelength_nm: float) -> bool:
+        """Whether the light is in its band; whether the receiver is tuned to it is another matter."""
+        return abs(wavelength_nm - self.centre_nm) <= self.half_window_nm
+
+
+AnyPmd = Pmd | CoherentPmd
+COHERENT_PMDS = {
+    "400zr": CoherentPmd(
+        name="400zr",
+        connector=Connector.LC,
+        average_min_dbm=-10.0,
+        average_max_dbm=-6.0,
+        rx_average_min_dbm=-20.0,
+        spans=(Span("smf", 40_000, 10.0),),  # not in the table: -10 dBm down to -20 dBm
+        centre_nm=1547.7,  # 193.7 THz, the middle of 191.3 to 196.1
+        half_window_nm=20.0,
+        symbol_rate_bd=59.84e9,
+    )
+}
+
+
+def shared_span(one: AnyPmd, other: AnyPmd) -> Span | None:
     """The longest link between lanes of two interfaces: what both promise. None: they do not hear each other."""
     if set(one.wavelengths_nm) != set(other.wavelengths_nm) or one.symbol_rate_bd != other.symbol_rate_bd:
         return None

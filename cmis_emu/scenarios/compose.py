@@ -8,6 +8,7 @@ a value has to be one that the module knows, what is drawn is narrowed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cmis_emu.physics.noise import mix
@@ -15,24 +16,40 @@ from cmis_emu.scenarios import catalogue
 from cmis_emu.scenarios.action import Action, Argument
 from cmis_emu.scenarios.units import Quantity
 
-TESTBED: dict[str, Any] = {
-    "version": 1,
-    "ports": {
-        "a": {"profile": "qsfpdd-400g-dr4", "bus": 1},
-        "b": {"profile": "qsfpdd-400g-dr4", "bus": 2},
-    },
-    "fibres": {"a-b": {"from": "a", "to": "b", "length_m": 500, "loss_db": 3.0}},
-}
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """Two modules of a kind and a fibre, and when a composition with them ends: they come up more or less slowly."""
+
+    profile: str
+    length_m: float
+    end_s: float
+
+    @property
+    def testbed(self) -> dict[str, Any]:
+        """As data."""
+        return {
+            "version": 1,
+            "ports": {port: {"profile": self.profile, "bus": bus} for bus, port in enumerate(PORTS, 1)},
+            "fibres": {FIBRES[0]: {"from": "a", "to": "b", "length_m": self.length_m, "loss_db": 3.0}},
+        }
+
+
 PORTS, FIBRES = ("a", "b"), ("a-b",)
 FIRST_S, LAST_S = 0.2, 7.0  # faults begin in between
 OVER_S = 9.0  # and none is there any more
-RESET_S, UP_S, END_S = 10.0, 13.0, 30.0
+RESET_S, UP_S = 10.0, 13.0
 MOST = 6  # faults of one composition
+
+PAM4 = Bed("qsfpdd-400g-dr4", 500, 30.0)
+COHERENT = Bed("qsfpdd-400g-zr", 10_000, 45.0)
+COHERENT_SHARE = 0.25
 
 _MONITORS = ("TempMonValue", "VccMonVoltage", "OpticalPowerRx", "OpticalPowerTx", "LaserBiasTx", "Aux2MonValue")
 _FLAGS = ("LOSFlagRx", "CDRLOLFlagRx", "FailureFlagTx", "TempMonHighAlarmFlag", "OpticalPowerLowAlarmFlagRx")
 _CONTROLS = ("OutputDisableTx", "OutputDisableRx", "DPDeinitLane", "LowPwrRequestSW", "AutoSquelchDisableRx")
 _PLACES = ("L:3", "L:8-13", "L:14-15", "00h:129-144", "10h:128-152", "11h:128-131", "11h:154-169", "11h:202-205", "9Fh")
+_FREQUENCIES = ("191.3 THz", "193100 GHz", "193400 GHz", "193410 GHz", "197 THz")
 _PAGES = ("00h", "01h", "10h", "11h", "24h")
 _COMMANDS = (0x0000, 0x0040, 0x0041, 0x0100)
 _STATES = ("ModulePwrUp", "ModulePwrDn", "DPInit", "DPDeinit", "DPTxTurnOn", "DPTxTurnOff", "MgmtInit")
@@ -83,15 +100,17 @@ def composition(seed: int, number: int) -> dict[str, Any]:
     """Composition `number` of a seed, as the data of a scenario file."""
     draw = Draw(seed, number)
     names = [name for name in catalogue.names() if catalogue.action(name) is not None]
+    bed = COHERENT if draw.happens(COHERENT_SHARE) else PAM4
     faults = [_fault(draw, str(draw.one(names))) for _ in range(1 + draw.below(MOST))]
-    return scenario(f"fuzz-{seed}-{number}", seed, [*_hosts(draw), *(fault for fault in faults if fault)])
+    steps = [*_hosts(draw, bed), *(fault for fault in faults if fault)]
+    return scenario(f"fuzz-{seed}-{number}", seed, steps, bed)
 
 
-def scenario(name: str, seed: int, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def scenario(name: str, seed: int, steps: Sequence[Mapping[str, Any]], bed: Bed = PAM4) -> dict[str, Any]:
     """The scenario around some steps: its end is a reset of both modules and a bring-up."""
     ending = [
         {"id": f"{what} {port}", "at": f"{at_s} s", "do": f"host.{do}", "port": port}
-        for what, at_s, do in (("reset", RESET_S, "reset"), ("up", UP_S, "bring_up"), ("polled", END_S - 4, "poll"))
+        for what, at_s, do in (("reset", RESET_S, "reset"), ("up", UP_S, "bring_up"), ("polled", bed.end_s - 4, "poll"))
         for port in PORTS
     ]
     return {
@@ -99,22 +118,22 @@ def scenario(name: str, seed: int, steps: Sequence[Mapping[str, Any]]) -> dict[s
         "scenario": name,
         "title": "a random composition of faults, and what must hold after it",
         "source": "cmis-emu scenario fuzz",
-        "testbed": TESTBED,
+        "testbed": bed.testbed,
         "seed": seed,
-        "duration": f"{END_S:g} s",
+        "duration": f"{bed.end_s:g} s",
         "look": "100 ms",
         "steps": [*(dict(step) for step in steps), *ending],
         "expect": [
             *({"that": {"host": f"{what} {port}", "is": "done"}} for what in ("up", "polled") for port in PORTS),
             *(
-                {"that": {"port": port, "field": "DPStateHostLane", "is": "DPActivated"}, "at": f"{END_S - 1} s"}
+                {"that": {"port": port, "field": "DPStateHostLane", "is": "DPActivated"}, "at": f"{bed.end_s - 1} s"}
                 for port in PORTS
             ),
         ],
     }
 
 
-def _hosts(draw: Draw) -> list[dict[str, Any]]:
+def _hosts(draw: Draw, bed: Bed) -> list[dict[str, Any]]:
     """Hosts at work while faults come: they bear whatever they meet."""
     poll = {"do": "host.poll", "period": "130 ms", "times": 60, "tolerant": True, "flags": True}
     found: list[dict[str, Any]] = [{"at": "100 ms", "port": port, **poll} for port in PORTS]
@@ -124,6 +143,9 @@ def _hosts(draw: Draw) -> list[dict[str, Any]]:
         if draw.happens(0.5):
             command = {"do": "host.cdb", "command": draw.one(_COMMANDS), "limit": "2 s"}
             found.append({"at": f"{draw.between(0.5, 6)} s", "port": port, **command})
+        if bed is COHERENT and draw.happens(0.7):
+            request = {"do": "host.tune", "frequency": draw.one(_FREQUENCIES), "careless": True, "limit": "3 s"}
+            found.append({"at": f"{draw.between(0.3, 6)} s", "port": port, **request})
     return found
 
 

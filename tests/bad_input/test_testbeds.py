@@ -32,7 +32,7 @@ def test_broken_testbed_is_refused(path: Path) -> None:
     [
         ({}, "<dict>:1: version: found no such key, expected the key 'version'"),
         ({"version": 1, "ports": {}}, "<dict>:1: ports: found no port, expected at least one"),
-        ({"version": 1, "ports": {"a": {"bus": 1, "mux": 2}}}, "port a: found unknown key 'mux'"),
+        ({"version": 1, "ports": {"a": {"bus": 1, "cage": 2}}}, "port a: found unknown key 'cage'"),
         ({"version": 1, "ports": {"a": {"bus": 1, "profile": "nope"}}}, "port a: profile: found no profile 'nope'"),
         (
             {"version": 1, "ports": PORTS, "environment": {"airflow": float("nan")}},

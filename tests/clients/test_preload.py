@@ -3,121 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_bus_server import ABSURD, FAULTY, HALF, HANGS_UP, NO_ERRNO, SILENT, SUICIDE, FakeBusServer
+from fake_bus_server import ABSURD, HALF, HANGS_UP, NO_ERRNO, SILENT, SUICIDE, FakeBusServer
+from preloaded import OTHER_BUS, PRELUDE, PROGRAM_LIMIT_S, ROOT, Python, Run, need_compiler
 
 from cmis_emu.bus import preload
 from cmis_emu.bus.preload import wire
 from cmis_emu.errors import InputError, NotAvailableError
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-PROGRAM_LIMIT_S = 60  # a program that takes longer hangs
-OTHER_BUS = 60001  # no machine has it, so what happens without the emulator is known
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _compiler() -> None:
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler (cc) on this machine")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: sockets have room for 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="cmis") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def server(folder: Path) -> Iterator[FakeBusServer]:
-    with FakeBusServer(folder / "socket", buses=(1, 2, FAULTY, OTHER_BUS)) as running:
-        yield running
-
-
-@pytest.fixture
-def env(folder: Path) -> dict[str, str]:
-    base = {**os.environ, "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
-    return preload.environment(folder / "socket", base)
-
-
-@pytest.fixture
-def run(env: dict[str, str]) -> Run:
-    def run(*command: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            env={**env, **changes},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PROGRAM_LIMIT_S,
-            check=False,
-        )
-
-    return run
-
-
-@pytest.fixture
-def tool(run: Run) -> Run:
-    """A program of i2c-tools; Debian keeps them in /usr/sbin, which not every user's PATH has."""
-
-    def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if path is None:
-            pytest.skip(f"{name} is not installed (Debian package i2c-tools)")
-        return run(path, *arguments)
-
-    return tool
-
-
-PRELUDE = """
-import ctypes, errno, fcntl, os, stat, sys
-from smbus2 import SMBus, i2c_msg
-from smbus2.smbus2 import i2c_rdwr_ioctl_data, i2c_smbus_ioctl_data, union_i2c_smbus_data
-
-def fails(call, *arguments):
-    try:
-        call(*arguments)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "ok"
-
-def rdwr(fd, messages, count=None):
-    array = (i2c_msg * max(1, len(messages)))(*messages)
-    fcntl.ioctl(fd, 0x0707, i2c_rdwr_ioctl_data(msgs=array, nmsgs=len(messages) if count is None else count))
-
-def read_at(fd, offset, length):
-    got = i2c_msg.read(0x50, length)
-    array = (i2c_msg * 2)(i2c_msg.write(0x50, [offset]), got)
-    fcntl.ioctl(fd, 0x0707, i2c_rdwr_ioctl_data(msgs=array, nmsgs=2))
-    return bytes(array[1])
-"""
-
-
-@pytest.fixture
-def python(run: Run) -> Callable[..., list[str]]:
-    """Run a script under the preload; its lines. It must end well and be silent on stderr."""
-
-    def python(script: str, **changes: str) -> list[str]:
-        done = run(sys.executable, "-c", PRELUDE + textwrap.dedent(script), **changes)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.splitlines()
-
-    return python
-
-
-Python = Callable[..., list[str]]
+    need_compiler()
 
 
 # ---------------------------------------------------------------- i2c-tools
@@ -746,9 +652,9 @@ def test_concurrent_first_uses_make_one_library(folder: Path) -> None:
 
 
 def test_the_source_compiles_without_warnings(folder: Path) -> None:
-    source = Path(preload.__file__).with_name("i2c_preload.c")
-    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-fPIC", "-shared"]
-    subprocess.run(["cc", *flags, "-o", str(folder / "it.so"), str(source), "-ldl", "-lpthread"], check=True)
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-fPIC", "-fvisibility=hidden", "-shared"]
+    sources = [str(path) for path in preload.sources()]
+    subprocess.run(["cc", *flags, "-o", str(folder / "it.so"), *sources, "-ldl", "-lpthread"], check=True)
 
 
 def test_a_compiled_library_is_used_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from contract import A, BusContract, Host
+from contract import A
 from smbus2 import i2c_msg
 from smbus_host import SmbusHost
+from wire_contract import WireContract
 
-from cmis_emu import Emulator, ManualClock
+from cmis_emu import Emulator
 from cmis_emu.bus.bits.bus import WireBus
-from cmis_emu.bus.bits.checker import TimingChecker
-
-
-class WireContract(BusContract):
-    """At one clock rate; the timing of every edge is judged, too."""
-
-    hz: int
-    rise_ns = 0
-
-    def open(self, emu: Emulator, bus: int) -> Host:
-        clock = emu.clock
-        assert isinstance(clock, ManualClock)
-        if not isinstance(emu.buses[bus], WireBus):
-            wires = WireBus(emu.buses[bus], emu.lock, self.hz, clock=clock, rise_ns=self.rise_ns)
-            emu.buses[bus] = wires
-            self.checkers = [*getattr(self, "checkers", []), TimingChecker(wires.limits).watch(wires.wires)]
-        return SmbusHost(emu.smbus(bus))
-
-    def teardown_method(self) -> None:
-        for checker in self.checkers:
-            assert checker.good, checker.report()
 
 
 class TestStandardMode(WireContract):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest.machine import Job, Machine
-from guest_bench import DR4, PYTHON, Bench, pause, until
+from guest.machine import Machine
+from guest_bench import DR4, PYTHON, READS, Bench, complaints, eeprom, looping, pause, until
 
 from cmis_emu.bus.usbip.server import UsbIpServer
 
@@ -15,25 +15,6 @@ pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LOOP = """
-import errno, sys, time
-from smbus2 import SMBus, i2c_msg
-seen, end = [], time.monotonic() + float(sys.argv[2])
-with SMBus(int(sys.argv[1])) as bus:
-    open("/run/looping", "w").close()
-    while time.monotonic() < end:
-        try:
-            got = i2c_msg.read(0x50, 128)
-            bus.i2c_rdwr(i2c_msg.write(0x50, [128]), got)
-            word = "ok" if bytes(got)[1:5] == b"CMIS" else "wrong"
-        except OSError as error:
-            word = errno.errorcode[error.errno]
-        if seen[-1:] != [word]:
-            seen.append(word)
-        if word not in sys.argv[3].split(","):
-            break
-print(" ".join(seen))
-"""
 SLOW = """
 import errno, sys, time
 from smbus2 import SMBus
@@ -54,8 +35,7 @@ with SMBus(int(sys.argv[1])) as bus:
 def _the_kernel_is_well(guest_machine: Machine) -> Iterator[None]:
     """No test leaves the guest's kernel with a complaint about itself."""
     yield
-    found = guest_machine.run("dmesg | grep -E 'BUG|Oops|WARNING:|Call Trace|hung task'").output
-    assert found == "", guest_machine.run("dmesg | tail -60").output
+    assert complaints(guest_machine) == ""
 
 
 def test_the_stock_tool_lists_what_there_is(guest: Bench) -> None:
@@ -90,21 +70,7 @@ def test_i2c_tools(guest: Bench) -> None:
 
 def test_smbus2(guest: Bench) -> None:
     adapter = guest.adapter(1)
-    code = """
-import errno, sys
-from smbus2 import SMBus, i2c_msg
-with SMBus(int(sys.argv[1])) as bus:
-    bus.write_i2c_block_data(0x50, 126, [0, 0])
-    whole = i2c_msg.read(0x50, 128)
-    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), whole)
-    for length in range(1, 129):
-        part = i2c_msg.read(0x50, length)
-        bus.i2c_rdwr(i2c_msg.write(0x50, [128]), part)
-        assert bytes(part) == bytes(whole)[:length]
-    long = i2c_msg.read(0x50, 8192)
-    bus.i2c_rdwr(i2c_msg.write(0x50, [128]), long)
-    assert bytes(long) == bytes(whole) * 64
-    assert bytes(bus.read_i2c_block_data(0x50, 129, 16)) == b"CMIS-EMU        "
+    code = f"""{READS}
     for call in (lambda: bus.read_byte_data(0x51, 0), lambda: bus.write_quick(0x51),
                  lambda: bus.i2c_rdwr(i2c_msg.read(0x51, 4))):
         try:
@@ -121,14 +87,7 @@ print("all right")
 
 def test_the_eeprom_driver(guest: Bench) -> None:
     adapter = guest.adapter(1)
-    guest.machine.modprobe("at24")
-    guest.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
-    done = guest.machine.run(
-        f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
-        od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
-        echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
-    )
-    found = bytes.fromhex(done.output)
+    found = eeprom(guest.machine, adapter)
     module = guest.emu.ports["a"].module
     assert len(found) == 256
     assert found[128:] == module.peek(0, 128, 128)
@@ -143,15 +102,8 @@ def test_a_host_that_knows_nothing_of_the_emulator_brings_a_module_up(guest: Ben
         assert {guest.emu.ports["b"].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
 
 
-def looping(guest: Bench, adapter: int, tolerated: str, limit_s: float = 20.0) -> Job:
-    guest.machine.run("rm -f /run/looping")
-    job = guest.python(LOOP, adapter, limit_s, tolerated)
-    until(lambda: guest.machine.run("ls /run/looping").code == 0)
-    return job
-
-
 def test_a_module_is_pulled_in_mid_transfer(guest: Bench) -> None:
-    job = looping(guest, guest.adapter(1), "ok,ENXIO", 3.0)
+    job = looping(guest.machine, guest.adapter(1), "ok,ENXIO", 3.0)
     port = guest.emu.ports["a"]
     for _ in range(3):
         pause(0.3)
@@ -179,7 +131,7 @@ def test_a_stretched_clock_up_to_what_the_driver_bears(guest: Bench) -> None:
 
 def test_the_server_dies_in_mid_transfer_and_comes_back(guest: Bench) -> None:
     before = guest.adapter(1)
-    job = looping(guest, before, "ok")
+    job = looping(guest.machine, before, "ok")
     host, port = guest.server.address
     guest.server.close()
     words = job.wait().output.split()

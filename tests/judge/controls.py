@@ -10,11 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 import smbus2
+import yaml
 from dr4 import DR4
 from meddle import BANK_SELECT, LOWER, PAGE_SELECT, Bench, Meddler, StuckPins, Subject
 
 from cmis_emu.judge.host import BusHost
 from cmis_emu.module.cdb.faults import CdbFaults
+from cmis_emu.module.profile.library import profile_path
+from cmis_emu.module.tuning.faults import SlowTuning
+from cmis_emu.occasions import Occasions
 
 Make = Callable[[Bench], Subject]
 
@@ -381,6 +385,13 @@ def ignores_reset(_: Subject, page: int, at: int, data: bytes) -> tuple[int, byt
     return (at, bytes([data[0] & ~0x08])) if page == LOWER and at == 26 else (at, data)
 
 
+def without_resolution(page: int, at: int, data: bytes) -> bytes:
+    """Page 04h with a fine tuning of no resolution."""
+    if page != 0x04:
+        return data
+    return bytes(0 if 190 <= at + index < 192 else byte for index, byte in enumerate(data))
+
+
 def remembers_over_reset(page: int, address: int, base: Make = dr4) -> Make:
     """A byte that no reset brings back."""
 
@@ -509,7 +520,35 @@ def slow(name: str, code: int = 1) -> Make:
 
 # -- the tables ------------------------------------------------------------------------------------------------
 
+
+def zr(bench: Bench) -> Subject:
+    """A tunable module, intact; one that is quick, so that walks through all grids are."""
+
+    def edit(profile: dict[str, Any]) -> None:
+        profile.clear()
+        profile.update(yaml.safe_load(profile_path("qsfpdd-400g-zr").read_text()))
+        profile["tuning"] |= {"time_ms": 20, "fine_time_ms": 5}
+
+    return bench.subject("zr", edit)
+
+
+def never_tuned(bench: Bench) -> Subject:
+    subject = zr(bench)
+    rule = SlowTuning(Occasions(), None)
+    subject.inside.faults.tuning.add(rule)
+    return subject
+
+
+def drifting(bench: Bench) -> Subject:
+    subject = zr(bench)
+    subject.inside.plant.set_drift(1, 0.5)
+    return subject
+
+
 POSITIVE: dict[str, Make] = {
+    "tuning-offer": zr,
+    "tuning-requests": zr,
+    "tuning-defaults": zr,
     "flat": flat_image,
     "vdm-descriptors": vdm,
     "vdm-thresholds": vdm,
@@ -817,6 +856,28 @@ CONTROLS: dict[str, dict[str, Make]] = {
         "flagged from the start": reads(0x14, 134, 0xFF),
         "goes on": reading(restless_gate),
         "the last gate is another": reading(gated_are_others),
+    },
+    # tunable lasers
+    "tuning-offer": {
+        "not controllable": reads(0x01, 155, 0x40, zr),
+        "no grid": reads(0x04, 128, 0, zr),
+        "a channel that is no multiple": reads(0x04, 159, 0xB9, zr),
+        "lowest above highest": reads(0x04, 158, 0x7F, zr),
+        "no resolution": reading(lambda _, page, at, data: without_resolution(page, at, data), zr),
+        "lowest power above the highest": reads(0x04, 198, 0x00, zr),
+    },
+    "tuning-requests": {
+        "never tuned": never_tuned,
+        "does not move": deaf(0x12, 136, 151, zr),
+        "tells another frequency": drifting,
+        "no flag of the channel": reads(0x12, 231, lambda value: value & ~0x04, zr),
+        "no flag of the offset": reads(0x12, 231, lambda value: value & ~0x10, zr),
+        "no flag of the power": reads(0x12, 231, lambda value: value & ~0x20, zr),
+        "no summary": reads(0x12, 230, 0, zr),
+    },
+    "tuning-defaults": {
+        "unmasked": reads(0x12, 239, 0, zr),
+        "somewhere else": drifting,
     },
     # reset and module states
     "software-reset": {

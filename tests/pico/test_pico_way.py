@@ -111,7 +111,9 @@ def test_a_bus_of_its_own(device: PtyBoard) -> None:
 # -- what cannot be had ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "@1", "/dev/ttyACM0@", "/dev/ttyACM0@x", "/dev/ttyACM0,pins=sfp", "/dev/x,y"])
+@pytest.mark.parametrize(
+    "text", ["", "@1", "/dev/ttyACM0@", "/dev/ttyACM0@x", "/dev/ttyACM0?pins=sfp", "/dev/x?y", "/dev/x?hold=1e9"]
+)
 def test_addresses_that_nobody_can_read(text: str) -> None:
     with pytest.raises(InputError):
         Address.read(text)
@@ -119,7 +121,7 @@ def test_addresses_that_nobody_can_read(text: str) -> None:
 
 def test_addresses() -> None:
     assert Address.read("/dev/ttyACM0") == Address("/dev/ttyACM0")
-    assert Address.read("/dev/serial/by-id/a-b@12,pins=osfp") == Address("/dev/serial/by-id/a-b", 12, "osfp")
+    assert Address.read("/dev/serial/by-id/a-b@12?pins=osfp&hold=0") == Address("/dev/serial/by-id/a-b", 12, "osfp", 0)
 
 
 def test_no_device(tmp_path: Path) -> None:

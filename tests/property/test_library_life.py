@@ -88,7 +88,10 @@ def check(emu: Emulator) -> None:
         observed = module.peek(0x2C, 128, 128, bank) if profile.vdm else bytes(128)
         masked = module.peek(0x2D, 128, 128, bank) if profile.vdm else bytes(128)
         unmasked |= any(flag & ~mask & 0xFF for flag, mask in zip(observed, masked, strict=True))
-        assert lower[4 + bank] == int(any(status[6:26])) | any(observed) << 3
+        lasers = module.peek(0x12, 128, 128, bank) if profile.tuning else bytes(128)
+        unmasked |= any(flag & ~mask & 0xFF for flag, mask in zip(lasers[103:111], lasers[111:119], strict=True))
+        assert lasers[102] == sum(1 << n for n, flags in enumerate(lasers[103:111]) if flags)
+        assert lower[4 + bank] == int(any(status[6:26])) | any(lasers[103:111]) << 1 | any(observed) << 3
         check_paths(profile, status)
     assert lower[3] & 1 == (not unmasked)
     assert emu.ports["1"].pins.IntL is not unmasked
@@ -98,6 +101,7 @@ def check_paths(profile: Profile, status: bytes) -> None:
     """The active set holds whole instances of advertised applications, on media lanes of their own."""
     states = [status[lane // 2] >> 4 * (lane % 2) & 15 for lane in range(8)]
     left, media = set(LANES), []
+    shared = {lane for app in profile.applications for lane in app.shared_media_lanes if app.network_path}
     for app_sel, path_id in sorted({(code >> 4, code >> 1 & 7) for code in status[78:86] if code >> 4}):
         app = profile.applications[app_sel - 1]
         start = path_id + 1
@@ -107,13 +111,15 @@ def check_paths(profile: Profile, status: bytes) -> None:
         left -= set(lanes)
         assert {status[77 + lane] >> 1 for lane in lanes} == {app_sel << 3 | path_id}
         assert len({states[lane - 1] for lane in lanes}) == 1
+        if app.network_path:
+            continue  # its media lanes are those of a network path, which nobody asks for here
         first = app.media_starts[app.host_starts.index(start)]
         media += range(first, first + app.media_lanes)
     assert len(media) == len(set(media))
     for lane in left:
         assert status[77 + lane] >> 4 == 0
         assert states[lane - 1] == 1
-    assert status[5] & ~sum(1 << (lane - 1) for lane in media) == 0
+    assert status[5] & ~sum(1 << (lane - 1) for lane in {*media, *shared}) == 0
 
 
 @pytest.mark.rule("APP-03", "APP-07", "DP-17", "FLG-06", "FLG-07")

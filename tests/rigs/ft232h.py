@@ -44,7 +44,9 @@ class FakeFt232h(usb.core.Device):
         self.engine = Mpsse(wires, pins, name, command_ns=command_ns)
         self._usb_ns = usb_ns
         self._latency_ns = 16 * NS_PER_MS
-        self._ctx = SimpleNamespace(handle=None, dispose=lambda device: None)
+        self._ctx = SimpleNamespace(
+            handle=self, dispose=lambda device: None, managed_release_interface=lambda device, number: None
+        )
         self.mode = 0
 
     bus, address = 1, 1
@@ -66,6 +68,9 @@ class FakeFt232h(usb.core.Device):
 
     def is_kernel_driver_active(self, interface: int) -> bool:
         return False
+
+    def attach_kernel_driver(self, interface: int) -> None:
+        """There is none."""
 
     def ctrl_transfer(self, kind: int, request: int, value: int = 0, *_: Any) -> int:
         if request == _SET_LATENCY:

@@ -22,20 +22,33 @@ _BASE_HZ = 60_000_000
 class Mpsse:
     """The engine. `pins` says which wire each pin is tied to; several may be on one.
 
-    command_ns: how long setting or reading pins takes. flush: called where the chip sends what it has to the host.
+    command_ns: how long setting or reading pins takes. wait_ns: how long a command that waits for a level takes once
+    the level is there. on_flush: called where the chip sends what it has to the host.
     """
 
     def __init__(
-        self, wires: Wires, pins: Mapping[int, Wire], name: str = "host", *, command_ns: int | Callable[[], int] = 500
+        self,
+        wires: Wires,
+        pins: Mapping[int, Wire],
+        name: str = "host",
+        *,
+        command_ns: int | Callable[[], int] = 500,
+        wait_ns: int | Callable[[], int] = 0,
     ) -> None:
         self.wires = wires
         self.pins = dict(pins)
         self.drivers = {pin: wire.driver(name) for pin, wire in self.pins.items()}
         self.command_ns = command_ns if callable(command_ns) else lambda: command_ns
+        self.wait_ns = wait_ns if callable(wait_ns) else lambda: wait_ns
         self.input: deque[int] = deque()
         self.output = bytearray()
         """Ready for the host."""
         self.flushed = False
+        self.on_flush: Callable[[], None] | None = None
+        self.on_high: Callable[[], None] = lambda: None
+        """Called when AC0 to AC7 were set: `levels[1]`, `directions[1]`."""
+        self.high_pins: Callable[[], int] = lambda: 0xFF
+        """The levels of AC0 to AC7."""
         self.running: int | None = None
         """The command under way, if any: an engine that hangs says here in what."""
         self.levels = [0xFF, 0xFF]  # low and high byte of pins
@@ -50,6 +63,7 @@ class Mpsse:
         self._by_five = True
         self._fed = False
         self._process: Process[None] | None = None
+        self._resets = 0
 
     # -- the host's side -------------------------------------------------------------------------------
 
@@ -83,6 +97,9 @@ class Mpsse:
         """Out of the mode: every pin is an input."""
         self.input.clear()
         self.output.clear()
+        self.flushed = False
+        self._resets += 1  # a command that waits is over, too
+        self._process = None
         self.directions = [0, 0]
         self._apply()
 
@@ -95,10 +112,13 @@ class Mpsse:
         return -(-NS_PER_S * (1 + self._divisor) // base)  # rounded up, so as not to be faster than the chip
 
     def _work(self) -> Steps[None]:
+        mine = self._resets
         while self.input:
             opcode = self.input.popleft()
             self.running = opcode
             yield from self._command(opcode)
+            if mine != self._resets:
+                return
             self.running = None
 
     def _argument(self) -> Generator[int, bool, int]:
@@ -116,9 +136,11 @@ class Mpsse:
             self.levels[half] = yield from self._argument()
             self.directions[half] = yield from self._argument()
             self._apply()
+            if half:
+                self.on_high()
             yield self.command_ns()
         elif opcode in (0x81, 0x83):
-            self.output.append(self._read_pins() if opcode == 0x81 else 0xFF)
+            self.output.append(self._read_pins() if opcode == 0x81 else self.high_pins())
             yield self.command_ns()
         elif opcode in (0x10, 0x11, 0x20, 0x24, 0x31, 0x34):
             count = 1 + (yield from self._word())
@@ -139,8 +161,11 @@ class Mpsse:
             self._divisor = yield from self._word()
         elif opcode == 0x87:
             self.flushed = bool(self.output)
+            if self.flushed and self.on_flush is not None:
+                self.on_flush()
         elif opcode in (0x88, 0x89):
             yield Until(self.pins[WAIT_PIN], opcode == 0x88)
+            yield self.wait_ns()
         elif opcode in (0x8A, 0x8B):
             self._by_five = opcode == 0x8B
         elif opcode in (0x8C, 0x8D):

@@ -13,16 +13,21 @@ from cmis_emu.physics.coherent import (
     BER_WARNING,
     ZR,
     Line,
+    amplifier_noise_w,
     ber,
     codeword_error_ratio,
+    dgd_ps,
     evm_peak,
     evm_rms,
+    fibre_dgd_ps2,
     line,
     mer_db,
     osnr_of_spans,
     penalty_db,
+    q_factor_db,
     reported_esnr_db,
     snr_db,
+    snr_of_ber,
 )
 from cmis_emu.physics.units import db_to_ratio
 
@@ -150,3 +155,26 @@ def test_any_line_gives_an_answer(osnr_db: float, rx_dbm: float, length_km: floa
     ):
         assert worse <= here + 1e-12
         assert ber(worse) >= ber(here) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("snr", [5.0, 10.0, 13.54, 16.0, 17.5])
+def test_snr_of_errors_is_the_inverse(snr: float) -> None:
+    assert snr_of_ber(ber(snr)) == pytest.approx(snr, abs=1e-6)
+
+
+def test_q_factor() -> None:
+    """A published dump: pre-FEC BER 3.4e-4, Q 10.6 dB, 4.1 dB above the limit; Q of 1e-9 is 15.56 dB."""
+    assert q_factor_db(3.4e-4) == pytest.approx(10.6, abs=0.05)
+    assert q_factor_db(1e-9) == pytest.approx(15.56, abs=0.01)
+    assert q_factor_db(3.4e-4) - q_factor_db(BER_ALARM) == pytest.approx(4.1, abs=0.6)
+
+
+def test_noise_of_an_amplifier() -> None:
+    """58 + Pin - NF: -58 dBm within 0.1 nm for an ideal one."""
+    assert amplifier_noise_w(5.0) == pytest.approx(10 ** (-53 / 10) * 1e-3)
+    assert osnr_of_spans(1, 0.0, 20.0, 5.0) == pytest.approx(-10 * math.log10(amplifier_noise_w(5.0) / 1e-5))
+
+
+def test_delay_adds_in_squares() -> None:
+    assert dgd_ps(fibre_dgd_ps2(0.0)) == 2.0
+    assert dgd_ps(fibre_dgd_ps2(120.0)) == pytest.approx(line(120.0).dgd_ps)

@@ -647,6 +647,7 @@ def test_the_optical_products_with_a_dsp_offer_diagnostics() -> None:
         "qsfpdd-400g-fr4",
         "qsfpdd-400g-lr4",
         "qsfpdd-400g-sr8",
+        "qsfpdd-400g-zr",
     }
 
 

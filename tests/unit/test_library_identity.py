@@ -83,6 +83,21 @@ def test_identity_of_the_lr4(module: Open) -> None:
         assert host.read(0x11, at, 8).hex(" ") == LANE_MAP_FR4
 
 
+@pytest.mark.rule("ID-06", "APP-08")
+def test_identity_of_the_zr(module: Open) -> None:
+    """Without C-CMIS (01h:142.4); the multiplexed application is a network path (01h:142.7)."""
+    host = module("qsfpdd-400g-zr")
+    check(host, 0, {0: 0x18, 1: 0x52, 2: 0x04, 85: 0x02})
+    check(host, 0, {128: 0x18, 200: 0xE0, 201: 0x50, 203: 0x07, 210: 0xFE, 212: 0x10})
+    check(host, 1, {132: 0x8C, 138: 0x78, 139: 0xEA, 142: 0xE4, 144: 0x5A, 145: 0xE1, 155: 0xC3, 160: 0x17})
+    assert descriptors(host) == ["11 3E 81 01", "11 3F 81 01", "0D 3E 21 55"]
+    assert options(host, 3) == "01 01 01"
+    assert host.read(0x11, 240, 8).hex(" ") == host.read(0x11, 248, 8).hex(" ") == "11 00 00 00 00 00 00 00"
+    host.select(0x20)
+    kinds = {row[1] for row in zip(*[iter(host.read(0x20, 128, 128))] * 2, strict=True)} - {0}
+    assert kinds >= {3, 9, 11, 13, 15, 17, 19, 21, 23, *range(134, 148)}
+
+
 @pytest.mark.rule("ID-04", "APP-03")
 def test_identity_of_the_dr8(module: Open) -> None:
     host = module("osfp-800g-dr8")
@@ -364,6 +379,23 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
             ),
         },
     ),
+    "qsfpdd-400g-zr": (
+        "400g-zr-qsfpdd-juniper-a",
+        {
+            "revision 5.2 in this library": ((-1, 1),),
+            END: (*((-1, at) for at in (102, 106, 110, 114)), *UNUSED),
+            "120 km, as 400ZR promises with amplifiers": ((1, 132),),
+            "the multiplexed application is a network path, whose pages are there": ((1, 142),),
+            NO_WAIT: ((1, 143),),
+            "Aux1 and Aux2 tell of the cooler and the laser": ((1, 145), (1, 159)),
+            "Tx disable is not fast here": ((1, 151),),
+            "loss of lock is flagged": ((1, 158),),
+            "CDB in the background, as a real 800G one": ((1, 163), (1, 165), (1, 166)),
+            "no diagnostics on that one's page 13h, which is all zeros": tuple(
+                (0x13, at) for at in (128, 129, 130, 131, 132, 133, 134, 136, 137, 138, 141, 142)
+            ),
+        },
+    ),
     "qsfpdd-400g-dac": (
         "400g-cr8-dac-qsfpdd-mellanox",
         {
@@ -375,7 +407,7 @@ REAL: dict[str, tuple[str, dict[str, tuple[tuple[int, int], ...]]]] = {
 
 
 @needs_images
-@pytest.mark.rule("ID-02", "ID-03", "ID-04", "ID-05", "ID-08", "ID-11", "ID-13")
+@pytest.mark.rule("ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-08", "ID-11", "ID-13")
 @pytest.mark.parametrize("name", REAL)
 def test_differences_from_real_modules_are_known(module: Open, name: str) -> None:
     image, reasons = REAL[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -32,13 +33,19 @@ def data_files() -> set[str]:
     maps = {
         f"cmis_emu/register_maps/{p.relative_to(ROOT / 'register_maps')}" for p in ROOT.glob("register_maps/**/*.yaml")
     }
-    return maps | {"cmis_emu/bus/preload/i2c_preload.c", "cmis_emu/py.typed"}
+    testbeds = {str(p.relative_to(ROOT)) for p in ROOT.glob("cmis_emu/testbeds/*.yaml")}
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "cmis_emu/bus/preload").glob("*.[ch]")}
+    assert testbeds
+    assert sources
+    return maps | testbeds | sources | {"cmis_emu/py.typed"}
 
 
 @pytest.mark.timeout(300)
 def test_the_wheel_installs_and_runs_from_an_empty_folder(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)], check=True)
+    source = tmp_path / "source"  # a copy, since a build leaves its files behind, which the next one would pack, too
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info"))
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(source)], check=True)
     wheel = next(tmp_path.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

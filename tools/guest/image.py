@@ -21,6 +21,7 @@ MODULES = (
     *("virtio_pci", "virtio_console", "virtio_net", "9pnet_virtio", "9p"),  # the guest's own
     *("vhci-hcd", "i2c-tiny-usb", "i2c-dev"),  # USB/IP
     "at24",  # EEPROM driver
+    "i2c-mux",  # what drivers of muxes need; those themselves: drivers.py
 )
 """Kernel modules that are in the initramfs, each with what it depends on. Tests load what they need."""
 
@@ -41,6 +42,7 @@ class Image:
 
     kernel: Path
     initramfs: Path
+    release: str  # as `uname -r` has it
 
 
 def cache() -> Path:
@@ -59,21 +61,23 @@ def build() -> Image:
     if platform.machine() != "x86_64":
         raise UnavailableError(f"found a {platform.machine()} machine, expected x86_64")
     for program, owner in (("dpkg-deb", "dpkg"), ("cpio", "cpio"), ("depmod", "kmod"), ("modprobe", "kmod")):
-        _need(program, owner)
+        need(program, owner)
     if not BUSYBOX.exists() or _interpreter(BUSYBOX):
         raise UnavailableError(f"found no static {BUSYBOX}, expected the Debian package busybox-static")
-    package = _kernel_package()
+    package = kernel_package()
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes() + BUSYBOX.read_bytes())
     recipe.update(package.name.encode())
     stem = f"{package.name.split('_')[0]}-{recipe.hexdigest()[:12]}"
-    image = Image(cache() / f"{stem}.vmlinuz", cache() / f"{stem}.initramfs")
+    release = package.name.split("_")[0].removeprefix("linux-image-")
+    image = Image(cache() / f"{stem}.vmlinuz", cache() / f"{stem}.initramfs", release)
     if not (image.kernel.exists() and image.initramfs.exists()):
         with tempfile.TemporaryDirectory(prefix="build-", dir=cache()) as folder:
             _build(package, Path(folder), image)
     return image
 
 
-def _need(program: str, package: str) -> str:
+def need(program: str, package: str) -> str:
+    """Where a program is. Raises UnavailableError that names the package it comes in."""
     found = shutil.which(program, path=_PATH)
     if found is None:
         raise UnavailableError(f"found no {program}, expected the Debian package {package}")
@@ -86,7 +90,8 @@ def _interpreter(program: Path) -> bool:
     return b"/ld-linux" in head or b"/ld-musl" in head
 
 
-def _run(*command: str, cwd: Path | None = None, limit_s: float = 120) -> str:
+def run(*command: str, cwd: Path | None = None, limit_s: float = 120) -> str:
+    """What a program prints. Raises UnavailableError when it fails."""
     try:
         done = subprocess.run(
             command,
@@ -104,20 +109,20 @@ def _run(*command: str, cwd: Path | None = None, limit_s: float = 120) -> str:
     return done.stdout
 
 
-def _kernel_package() -> Path:
+def kernel_package() -> Path:
     """The .deb of the newest kernel that this machine's package lists have; else the newest in the cache."""
     have = sorted(cache().glob("linux-image-*.deb"), key=lambda path: path.stat().st_mtime)
     try:
-        _need("apt-get", "apt")
-        lines = _run("apt-cache", "depends", PACKAGE).splitlines()
+        need("apt-get", "apt")
+        lines = run("apt-cache", "depends", PACKAGE).splitlines()
         name = next((line.split()[-1] for line in lines if "Depends: linux-image-" in line), None)
         if name is None:
             raise UnavailableError(f"found no Debian package {PACKAGE}, expected one in the package lists")
-        uri = _run("apt-get", "download", "--print-uris", name).split()
+        uri = run("apt-get", "download", "--print-uris", name).split()
         file = cache() / uri[1]
         if not file.exists():
             with tempfile.TemporaryDirectory(prefix="download-", dir=cache()) as folder:
-                _run("apt-get", "-qq", "download", name, cwd=Path(folder), limit_s=_DOWNLOAD_LIMIT_S)
+                download(Path(folder), name)
                 next(Path(folder).glob("*.deb")).replace(file)
     except UnavailableError:
         if not have:
@@ -126,19 +131,24 @@ def _kernel_package() -> Path:
     return file
 
 
+def download(folder: Path, *packages: str) -> None:
+    """Bring Debian packages into `folder`. Raises UnavailableError."""
+    run("apt-get", "-qq", "download", *packages, cwd=folder, limit_s=_DOWNLOAD_LIMIT_S)
+
+
 def _build(package: Path, folder: Path, image: Image) -> None:
     unpacked, tree = folder / "package", folder / "tree"
-    _run("dpkg-deb", "-x", str(package), str(unpacked))
+    run("dpkg-deb", "-x", str(package), str(unpacked))
     kernel = next((unpacked / "boot").glob("vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
-    _run("depmod", "-b", str(unpacked), version)
+    run("depmod", "-b", str(unpacked), version)
     modules = tree / "lib/modules" / version
     modules.mkdir(parents=True)
     for path in _closure(unpacked, version):
         _unpack(path, modules / path.relative_to(unpacked / "lib/modules" / version))
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         shutil.copy(unpacked / "lib/modules" / version / name, modules)
-    _run("depmod", "-b", str(tree), version)
+    run("depmod", "-b", str(tree), version)
     (tree / "bin").mkdir()
     shutil.copy(BUSYBOX, tree / "bin/busybox")
     shutil.copy(INIT, tree / "init")
@@ -155,7 +165,7 @@ def _build(package: Path, folder: Path, image: Image) -> None:
 def _closure(unpacked: Path, version: str) -> list[Path]:
     found: dict[Path, None] = {}
     for name in MODULES:
-        for line in _run("modprobe", "-d", str(unpacked), "-S", version, "--show-depends", name).splitlines():
+        for line in run("modprobe", "-d", str(unpacked), "-S", version, "--show-depends", name).splitlines():
             words = line.split()
             if words[0] == "insmod":
                 found[Path(words[1])] = None

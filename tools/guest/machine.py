@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,14 +71,18 @@ class Job:
 
 
 class Machine:
-    """Boots an image; `close` ends it at once. Raises UnavailableError when this machine cannot."""
+    """Boots an image; `close` ends it at once. Raises UnavailableError when this machine cannot.
 
-    def __init__(self, image: Image | None = None, memory_mib: int = 512) -> None:
+    `options`: of QEMU, after all others.
+    """
+
+    def __init__(self, image: Image | None = None, memory_mib: int = 512, options: Sequence[str] = ()) -> None:
         program = shutil.which("qemu-system-x86_64")
         if program is None:
             raise UnavailableError("found no qemu-system-x86_64, expected the Debian package qemu-system-x86")
-        self._image = image or build()
+        self.image = image or build()
         self._memory_mib = memory_mib
+        self._options = options
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._serial = 0
@@ -135,6 +139,12 @@ class Machine:
         if done.code:
             raise UnavailableError(f"modprobe {' '.join(modules)}: {done.output}")
 
+    def load(self, driver: Path) -> None:
+        """Load a kernel module that is a file of this machine. Raises UnavailableError."""
+        done = self.run(f"insmod {shlex.quote(str(driver))}")
+        if done.code and "File exists" not in done.output:
+            raise UnavailableError(f"{driver}: {done.output.strip()}")
+
     # -- booting -------------------------------------------------------------------------------------
 
     def _boot(self, program: str, accelerator: str, limit_s: float) -> bool:
@@ -146,7 +156,7 @@ class Machine:
                 program,
                 *("-M", "q35", "-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max"),
                 *("-smp", "1", "-m", str(self._memory_mib), "-nodefaults", "-display", "none", "-no-reboot"),
-                *("-kernel", str(self._image.kernel), "-initrd", str(self._image.initramfs)),
+                *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initramfs)),
                 *("-append", "console=ttyS0 quiet panic=-1"),
                 *("-serial", f"file:{folder / 'console'}"),
                 *("-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off"),
@@ -154,6 +164,7 @@ class Machine:
                 *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
                 *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
                 *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
+                *self._options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The way `pico:DEVICE[@BUS][,pins=qsfp-dd|osfp]`: a board on a serial device is the module's bus.
+"""The way `pico:DEVICE[@BUS][?pins=qsfp-dd|osfp]`: a board on a serial device is the module's bus.
 
 Owns the serial device, the thread that keeps board and module in step, and what the user is told. A board that is
 unplugged is looked for again until it is back.
@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cmis_emu.bus.capabilities import BACK_ENDS
+from cmis_emu.bus.options import Options
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Link
-from cmis_emu.bus.pico.mirror import HOLD_MS, LEASE_MS, PIN_SETS, Mirror
+from cmis_emu.bus.pico.mirror import HOLD_MS, PIN_SETS, Mirror
 from cmis_emu.bus.pico.source import Cage
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
-_FORM = "pico:DEVICE[@BUS][,pins=qsfp-dd|osfp], such as pico:/dev/ttyACM0@1"
+_FORM = "pico:DEVICE[@BUS][?OPTIONS], such as pico:/dev/ttyACM0@1?pins=qsfp-dd"
+_OPTIONS = {"pins": "qsfp-dd", "hold": "10"}
+_HOLD_MOST_MS = 1000
 _LOOK_S = 0.004
 _KNOCK_LOOKS = 25  # looks without a byte from the board, until it is spoken to
 _PATIENCE_LOOKS = 500  # 2 s for a board to say what it is
@@ -88,28 +91,25 @@ def _reason(error: OSError, device: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What the user asked for."""
+    """What the user asked for. hold_ms: how long a write that acts may hold off what follows; 0 not at all."""
 
     device: str
     bus: int | None = None
     pins: str = "none"
+    hold_ms: int = HOLD_MS
 
     @classmethod
     def read(cls, text: str) -> Address:
         """Raises InputError."""
-        head, *options = text.split(",")
+        head, _, rest = text.partition("?")
+        options = Options.read(rest, _OPTIONS, "--serve")
         device, at, bus = head.rpartition("@")
         if not at:
             device, bus = head, ""
         if not device or (at and not (bus.isascii() and bus.isdecimal())):
             raise InputError(repr(f"pico:{text}"), _FORM, field="--serve")
-        pins = "none"
-        for option in options:
-            name, _, value = option.partition("=")
-            if name != "pins" or value not in PIN_SETS:
-                raise InputError(repr(option), f"pins={'|'.join(PIN_SETS)}", field="--serve")
-            pins = value
-        return cls(device, int(bus) if at else None, pins)
+        hold_ms = options.number("hold", HOLD_MS, 0, _HOLD_MOST_MS)
+        return cls(device, int(bus) if at else None, options.choice("pins", *PIN_SETS), hold_ms)
 
 
 class PicoWay:
@@ -122,9 +122,6 @@ class PicoWay:
         cage: Cage,
         lock: threading.RLock,
         line: Line | None = None,
-        *,
-        lease_ms: int = LEASE_MS,
-        hold_ms: int = HOLD_MS,
     ) -> None:
         self._address = address
         self._number = number
@@ -132,7 +129,7 @@ class PicoWay:
         self._line: Line | None = line or SerialLine(address.device)
         self._out = bytearray()
         self.link = Link(self._out.extend, int.from_bytes(os.urandom(2), "big"))
-        self.mirror = Mirror(self.link, cage, pins=address.pins, lease_ms=lease_ms, hold_ms=hold_ms)
+        self.mirror = Mirror(self.link, cage, pins=address.pins, hold_ms=address.hold_ms)
         self._closing = threading.Event()
         try:
             self._await_board()
@@ -231,7 +228,7 @@ class PicoWay:
 
 
 def serve(address: str, served: Served) -> PicoWay:
-    """The way `pico:DEVICE[@BUS][,pins=...]`; without a bus, the first one."""
+    """The way `pico:DEVICE[@BUS][?OPTIONS]`; without a bus, the first one."""
     wanted = Address.read(address)
     number = min(served.cages, default=0) if wanted.bus is None else wanted.bus
     if number not in served.cages:

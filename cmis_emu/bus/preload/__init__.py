@@ -1,7 +1,8 @@
 """Programs that know nothing of the emulator open `/dev/i2c-N` and reach it: the preloaded C library.
 
-Owns the build of `i2c_preload.c` (once, on first use, into the user's cache) and the environment that makes a
-program use it. `wire` is the protocol that the library speaks to the emulator's socket.
+Owns the build of the C files here (once, on first use, into the user's cache) and the environment that makes a
+program use the library. `shim.h` tells what each file does; `wire` is the protocol that the library speaks to the
+emulator's socket, `tree` the part of sysfs that it shows.
 
 What it cannot reach: static programs, set-uid programs, and runtimes that make their own system calls (Go).
 """
@@ -21,10 +22,10 @@ from pathlib import Path
 
 from cmis_emu.errors import InputError, NotAvailableError
 
-__all__ = ["environment", "library"]
+__all__ = ["environment", "library", "sources"]
 
-_SOURCE = Path(__file__).with_name("i2c_preload.c")
-_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared")
+_FOLDER = Path(__file__).parent
+_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden", "-shared")
 _LIBRARIES = ("-ldl", "-lpthread")
 _COMPILE_LIMIT_S = 120
 _SOCKET_PATH_MAX = 107  # bytes: sun_path of Linux without its final NUL
@@ -39,10 +40,7 @@ def library() -> Path:
     version = _run([*compiler, "--version"])
     if version.returncode != 0:
         raise NotAvailableError(f"preload library: {compiler[0]} --version failed: {_first_error(version)}")
-    try:
-        source = _SOURCE.read_bytes()
-    except OSError as error:
-        raise NotAvailableError(f"preload library: found no source at {_SOURCE} ({error.strerror})") from None
+    source = b"\0".join(path.read_bytes() for path in [*sources(), *sorted(_FOLDER.glob("*.h"))])
     recipe = "\0".join([*compiler, version.stdout, platform.machine(), *_FLAGS, *_LIBRARIES])
     name = f"i2c_preload-{hashlib.sha256(source + recipe.encode()).hexdigest()[:20]}.so"
 
@@ -56,6 +54,14 @@ def library() -> Path:
             return built
         refused = f"{folder}: {reason}"
     raise NotAvailableError(f"preload library: found no folder to keep it in ({refused})")
+
+
+def sources() -> list[Path]:
+    """The C files of the library."""
+    found = sorted(_FOLDER.glob("*.c"))
+    if not found:
+        raise NotAvailableError(f"preload library: found no source in {_FOLDER}")
+    return found
 
 
 def environment(socket: Path, base: Mapping[str, str]) -> dict[str, str]:
@@ -111,7 +117,7 @@ def _compile(compiler: list[str], built: Path) -> None:
     os.close(handle)
     unfinished = Path(name)
     try:
-        done = _run([*compiler, *_FLAGS, "-o", name, str(_SOURCE), *_LIBRARIES])
+        done = _run([*compiler, *_FLAGS, "-o", name, *map(str, sources()), *_LIBRARIES])
         if done.returncode != 0:
             raise NotAvailableError(f"preload library: {compiler[0]} cannot compile it: {_first_error(done)}")
         unfinished.chmod(0o755)

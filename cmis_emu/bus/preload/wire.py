@@ -1,13 +1,19 @@
 """The protocol between the preloaded C library and the emulator: struct formats, op codes, limits.
 
 One Unix stream per open device file. The client sends one request, the server sends one reply, in turn; all
-numbers are little-endian and packed. `i2c_preload.c` opens with the same facts.
+numbers are little-endian and packed. `shim.h` opens with the same facts.
 
     request  REQUEST header, payload      reply  REPLY header, payload
     OPEN     OPEN                      -> OPEN_REPLY; status -ENOENT when there is no such bus
     RDWR     RDWR, n x MESSAGE, data of the write messages one after the other
                                        -> status = messages done, payload = data of the read ones among them
     SMBUS    SMBUS                     -> status 0, SMBUS_REPLY
+    NETLINK  NETLINK, one netlink message
+                                       -> status 0: the kernel's business; else 1 + number of datagrams,
+                                          payload = each DATAGRAM and its netlink messages
+    ETHTOOL  ETHTOOL, start of the command
+                                       -> status 0, payload = the command as it stands then; status -ENODEV when
+                                          the emulator has no interface of that name
     USB      USB                       -> USB_REPLY; with `plug`, status PLUGGED, and from then on the connection
                                           is the USB cable of the bus's adapter (usbip/wire.py); not for the C library
 
@@ -28,6 +34,8 @@ class Op(IntEnum):
     RDWR = 2
     SMBUS = 3
     USB = 4
+    NETLINK = 5
+    ETHTOOL = 6
     CONTROL = 16  # JSON, not for the C library: see cmis_emu/control.py
 
 
@@ -40,6 +48,11 @@ RDWR: Final = Struct("<HH")  # number of messages, 0
 MESSAGE: Final = Struct("<HHHH")  # address, MessageFlag, length, 0
 SMBUS: Final = Struct("<HBBIHH34s")  # address, 1 = read, command, SmbusSize, ClientFlag, 0, data
 SMBUS_REPLY: Final = Struct("<34s")  # data
+
+NETLINK: Final = Struct("<HH")  # id of the family "ethtool", NetlinkFlag
+DATAGRAM: Final = Struct("<I")  # length
+ETHTOOL: Final = Struct("<16s")  # name of the interface, ended by NUL
+FAMILY_WHEN_NONE: Final = 0x3F0  # id of the family "ethtool" where the kernel has none
 
 USB: Final = Struct("<II")  # protocol version, 1 = plug
 USB_REPLY: Final = Struct("<II")  # device id and speed, as the kernel's vhci_hcd wants them
@@ -67,6 +80,15 @@ class ClientFlag(IntFlag):
 
     PEC = 0x0004
     TEN = 0x0010
+
+
+class NetlinkFlag(IntFlag):
+    """What the socket of a netlink message is like."""
+
+    EXTENDED_ACK = 1  # NETLINK_EXT_ACK is set
+    CAPPED_ACK = 2  # NETLINK_CAP_ACK is set
+    NO_FAMILY = 4  # the kernel lacks the family: the emulator tells its id
+    NO_KERNEL = 8  # nobody else answers
 
 
 class SmbusSize(IntEnum):

@@ -1,6 +1,7 @@
 """All adapters of an emulator as USB devices on one hub, and the hosts that have them plugged in.
 
-Owns names and numbers: each bus is one adapter, bus 7 is bus id 1-7. Several hosts may have the same adapter
+Owns names and numbers: each bus is one adapter, bus 7 is bus id 1-7. Channels of muxes are none: a host's kernel makes
+buses of those by itself. Several hosts may have the same adapter
 plugged in; then they are several masters on that bus.
 """
 
@@ -11,6 +12,7 @@ import socket
 import threading
 from collections.abc import Mapping
 
+from cmis_emu.bus.mux import adapters
 from cmis_emu.bus.usbip.descriptors import CONFIGURATION, PRODUCT, RELEASE, VENDOR, VENDOR_CLASS, Introduction
 from cmis_emu.bus.usbip.session import Session
 from cmis_emu.bus.usbip.tiny_usb import TinyUsb
@@ -24,7 +26,7 @@ class Hub:
 
     def __init__(self, buses: Mapping[int, VirtualBus], lock: threading.RLock, number: int | None = None) -> None:
         """`number`: of the USB bus; without it one by which these adapters are known among those of others."""
-        self._buses = buses
+        self._buses = adapters(buses)
         self._lock = lock
         self._number = 0x8000 | int.from_bytes(os.urandom(2), "big") if number is None else number
         self._watch = Watch()

@@ -9,17 +9,15 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from cmis_emu.bus.endpoint import exposure, read_endpoint
 from cmis_emu.bus.listener import Listener
 from cmis_emu.bus.usbip import wire
 from cmis_emu.bus.usbip.descriptors import VENDOR_CLASS
 from cmis_emu.bus.usbip.hub import Hub
 from cmis_emu.bus.ways import Served
-from cmis_emu.errors import InputError, NotAvailableError
+from cmis_emu.errors import NotAvailableError
 
-_LOOPBACK = "127.0.0.1"
-_FORM = "usbip:[HOST:]PORT"
 _QUESTION_S = 30.0  # to ask for something, once connected
-_PORT_MAX = 65535
 
 
 class UsbIpServer:
@@ -46,12 +44,7 @@ class UsbIpServer:
             f"bus {number} by USB/IP: usbip {option}attach -r {near} -b {bus_id}"
             for bus_id, number in self._hub.bus_ids().items()
         ]
-        if not ipaddress.ip_address(host).is_loopback:
-            lines.append(
-                f"warning: USB/IP has no passwords: whoever reaches {host} port {port} drives these modules; "
-                f"{_LOOPBACK} is for this machine only"
-            )
-        return lines
+        return lines + exposure("USB/IP", host, port)
 
     def _converse(self, client: socket.socket) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -82,12 +75,7 @@ class UsbIpServer:
 
 def serve(address: str, served: Served) -> UsbIpServer:
     """The way `usbip:[HOST:]PORT`."""
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        host = _LOOPBACK
-    if not port.isascii() or not port.isdecimal() or int(port) > _PORT_MAX or not host:
-        raise InputError(repr(f"usbip:{address}"), f"{_FORM}, such as usbip:{_LOOPBACK}:{wire.PORT}", field="--serve")
-    return UsbIpServer(host.removeprefix("[").removesuffix("]"), int(port), served)
+    return UsbIpServer(*read_endpoint("usbip", address, wire.PORT), served)
 
 
 def _listen(host: str, port: int) -> socket.socket:

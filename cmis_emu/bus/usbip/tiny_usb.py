@@ -13,7 +13,6 @@ import threading
 from enum import IntEnum
 from typing import Final
 
-from cmis_emu.bus.claims import Claims
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.line import ADAPTER_LIMIT_NS
 from cmis_emu.bus.usbip.descriptors import IN
@@ -60,9 +59,7 @@ class TinyUsb:
         self._lock = lock
         self._bus = bus
         with lock:
-            if bus.claims is None:
-                bus.claims = Claims(lock)
-            self._claims = bus.claims
+            self._claims = bus.claimed(lock)
         self._status = bytes([Status.IDLE])
         self._under_way = False
         self._gone = False
@@ -97,23 +94,23 @@ class TinyUsb:
 
     def _message(self, request: int, message: Message) -> Outcome:
         self._abandoned = False
-        target = self._bus.targets.get(message.address)
         with self._lock:
-            stop = True
+            stop, target = True, None
             try:
                 if not self._claims.begin(self, new=bool(request & FIRST)):
                     raise BusError(errno.EIO)  # it was silent for so long that it lost the bus
                 self._under_way = True
+                target = self._bus.targets.get(message.address)
                 if target is not None:
-                    target.line.limit_ns = DRIVER_LIMIT_NS  # nobody else is on the bus until the message is over
+                    target.bear(DRIVER_LIMIT_NS)  # nobody else is on the bus until the message is over
                 found = self._bus.run((message,))
                 stop = bool(request & LAST)
             except BusError as error:
                 self._status = _NACK
                 return _failed(error.errno, message)
             finally:
-                if target is not None and self._under_way:
-                    target.line.limit_ns = ADAPTER_LIMIT_NS
+                if target is not None:
+                    target.bear(ADAPTER_LIMIT_NS)
                 self._under_way = False
                 self._claims.end(self, stop=stop or self._gone or self._abandoned)
             self._status = _ACKNOWLEDGED

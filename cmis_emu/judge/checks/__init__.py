@@ -18,6 +18,7 @@ from cmis_emu.judge.checks import (
     power,
     safe,
     states,
+    tuning,
     vdm,
 )
 
@@ -34,6 +35,7 @@ MODULES = (
     cdb_commands,
     diagnostics,
     patterns,
+    tuning,
     safe,
     power,
     paths,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from cmis_emu.module.faults.seam import Rule, Seam
 from cmis_emu.occasions import Occasions
-from cmis_emu.physics.receiver import WORST_BER, Decision, ber_of_esnr, esnr_of_ber
+from cmis_emu.physics.parameters import PlantParameters
+from cmis_emu.physics.receiver import WORST_BER, Decision
 
 LEAST_BER = 1e-30
 """Below, no change of the error ratio is told as a change of eSNR."""
@@ -30,17 +31,18 @@ class Penalty(Rule):
     loss_db: float = 0.0
     on_light: bool = False
 
-    def worsen(self, settled: Decision) -> Decision:
+    def worsen(self, settled: Decision, receiver: PlantParameters) -> Decision:
         """What a receiver makes of light under this penalty."""
         esnr_db, ber = settled
         if self.loss_db:
-            there = ber_of_esnr(esnr_db)
+            there = receiver.ber_of_esnr(esnr_db)
             esnr_db = max(0.0, esnr_db - self.loss_db)
-            ber = min(WORST_BER, ber * ber_of_esnr(esnr_db) / there if there > 0.0 else ber_of_esnr(esnr_db))
+            here = receiver.ber_of_esnr(esnr_db)
+            ber = min(WORST_BER, ber * here / there if there > 0.0 else here)
         if self.ber_factor != 1.0:
             more = min(WORST_BER, ber * self.ber_factor)
             if ber > LEAST_BER:
-                esnr_db = max(0.0, esnr_db - (esnr_of_ber(ber) - esnr_of_ber(more)))
+                esnr_db = max(0.0, esnr_db - (receiver.esnr_of_ber(ber) - receiver.esnr_of_ber(more)))
             ber = more
         return Decision(esnr_db, ber)
 

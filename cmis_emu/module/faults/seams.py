@@ -14,6 +14,7 @@ from cmis_emu.module.faults.machines import MachineFaults
 from cmis_emu.module.faults.monitors import MonitorFaults
 from cmis_emu.module.faults.seam import Rule, Seam
 from cmis_emu.module.faults.static_bytes import StaticFaults
+from cmis_emu.module.tuning.faults import TuningFaults
 from cmis_emu.module.vdm.faults import VdmFaults
 from cmis_emu.registers.memory import Memory
 
@@ -34,6 +35,7 @@ class ModuleFaults:
         "machines",
         "monitors",
         "statics",
+        "tuning",
         "vdm",
     )
 
@@ -47,4 +49,5 @@ class ModuleFaults:
         self.vdm = VdmFaults(changed)
         self.diagnostics = DiagnosticFaults(changed)
         self.links = LinkFaults(changed)
+        self.tuning = TuningFaults(changed)
         self.low_power: Seam[Rule] = Seam(changed)

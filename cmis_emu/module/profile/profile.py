@@ -15,6 +15,7 @@ from cmis_emu.module.cdb.plan import CdbPlan
 from cmis_emu.module.firmware.plan import FirmwarePlan
 from cmis_emu.module.nonvolatile import PasswordPolicy
 from cmis_emu.module.timing import LatencyParameters
+from cmis_emu.module.tuning.plan import TuningPlan
 from cmis_emu.module.vdm.plan import VdmPlan
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.registers.field import Field
@@ -130,6 +131,7 @@ class Profile:
     plant: PlantParameters
     password: PasswordPolicy
     latency: LatencyParameters | None
+    tuning: TuningPlan | None
     vdm: VdmPlan | None
     cdb: CdbPlan | None
     firmware: FirmwarePlan | None

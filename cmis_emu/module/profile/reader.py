@@ -23,10 +23,12 @@ from cmis_emu.module.nonvolatile import HOST_LAST, PasswordPolicy
 from cmis_emu.module.profile.image import advertised_applications, image_of
 from cmis_emu.module.profile.profile import DURATION_FIELDS, Behaviour, Profile, SettingLimits, duration_code
 from cmis_emu.module.timing import LARGEST_NS, LARGEST_SPREAD_NS, LatencyParameters
+from cmis_emu.module.tuning.reader import read_tuning
 from cmis_emu.module.vdm.reader import Product, read_vdm
+from cmis_emu.physics.coherent import PRESETS as COHERENT_PRESETS
 from cmis_emu.physics.laser import PRESETS as LASER_PRESETS
 from cmis_emu.physics.parameters import PlantParameters
-from cmis_emu.physics.pmd import PMDS
+from cmis_emu.physics.pmd import COHERENT_PMDS, PMDS
 from cmis_emu.physics.receiver import PRESETS as RECEIVER_PRESETS
 from cmis_emu.physics.units import dbm_to_w
 from cmis_emu.registers.encoding import encode
@@ -52,6 +54,7 @@ _KEYS = (
     "password",
     "latency_ns",
     "plant",
+    "tuning",
     "vdm",
     "diagnostics",
     "cdb",
@@ -61,7 +64,8 @@ _APPLICATION_KEYS = ("host", "media", "host_lanes", "media_lanes", "host_start",
 _NETWORK_PATH = "network_path"
 _PRESETS: Mapping[str, Mapping[str, object]] = {
     "laser": LASER_PRESETS,
-    "pmd": PMDS,
+    "pmd": {**PMDS, **COHERENT_PMDS},
+    "coherent": COHERENT_PRESETS,
     "receiver": RECEIVER_PRESETS,
 }  # plant values that have names
 _THRESHOLDS = {
@@ -133,6 +137,10 @@ def read_profile(source: Located) -> Profile:
     plant = _record(source, "plant", source.section("plant"), PlantParameters)
     flat = bool(given_codes.get("MemoryModel"))
     product = Product(revision, plant, applications, behaviour.monitor_period_ms, flat, source.file)
+    tunable = bool(given_codes.get("TransmitterIsTunable"))
+    tuning = read_tuning(source, plant, revision, flat=flat, tunable=tunable)
+    if tuning is not None:
+        codes |= tuning.codes()
     vdm_pages = given_codes.get("VDMPagesSupported")
     vdm = read_vdm(source, regmap, product, None if vdm_pages is None else bool(vdm_pages))
     if vdm is not None:
@@ -182,6 +190,7 @@ def read_profile(source: Located) -> Profile:
         password=_password(source, regmap),
         latency=_latency(source),
         plant=plant,
+        tuning=tuning,
         vdm=vdm,
         cdb=cdb,
         firmware=firmware,

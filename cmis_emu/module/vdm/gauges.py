@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from cmis_emu.clock import NS_PER_S
 from cmis_emu.module.sides import Side
-from cmis_emu.module.vdm.observables import LASER, Measure, Scope
+from cmis_emu.module.vdm.coherent import CoherentGauge, DriftGauge
+from cmis_emu.module.vdm.observables import COHERENT, LASER, Measure, Scope
 from cmis_emu.module.vdm.reception import BankWatch, PathLanes, Reception
 from cmis_emu.module.vdm.statistics import Gauge
 from cmis_emu.physics.laser import AGEING_END_OF_LIFE, frequency_per_wavelength
@@ -156,7 +157,8 @@ class FrameGauge:
 
     def _paths(self) -> list[PathLanes]:
         inputs = self.watch.inputs
-        mine = (p for p in inputs.paths if self.path_id in (-1, p.path_id))
+        known = inputs.paths if self.side is Side.HOST else (*inputs.paths, *inputs.networks)
+        mine = (p for p in known if self.path_id in (-1, p.path_id))
         here = inputs.lanes(self.side)
         return [p for p in mine if self._lanes(p) and here.issuperset(self._lanes(p))]
 
@@ -204,6 +206,11 @@ def gauge_of(
     reception = receptions.get(side)
     if reception is None:
         return None
+    coherent = plant.parameters.coherent
+    if measure in COHERENT:
+        if coherent is None:
+            return None
+        return CoherentGauge(watch, reception, plant, coherent, measure, resource, first)
     path_id = resource - 1 if scope is Scope.DATA_PATHS else -1
     if measure in (Measure.FERC, Measure.SEW_MAX):
         return FrameGauge(watch, reception, measure, side, path_id)
@@ -221,6 +228,8 @@ def _laser_gauge(
         return LaserGauge(watch, plant, Quantity.TEC_CURRENT, 100.0)
     if measure is Measure.LASER_TEMPERATURE:
         return LaserGauge(watch, plant, Quantity.LASER_TEMPERATURE, 1.0)
+    if parameters.coherent is not None:
+        return DriftGauge(watch, plant, resource or 1, first)
     target = parameters.tec.set_point_c if parameters.tec is not None else parameters.laser.reference_c
     first_lane = first + resource if scope is Scope.LANES else 1
     ghz_per_nm = frequency_per_wavelength(parameters.wavelength_nm(first_lane))

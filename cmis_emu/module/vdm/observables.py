@@ -36,6 +36,24 @@ class Measure(Enum):
     BER = "pre_fec_ber"
     FERC = "ferc"
     SEW_MAX = "sewmax"
+    CD_HIGH = "cd_high_granularity"
+    CD_LOW = "cd_low_granularity"
+    DGD = "dgd"
+    SOPMD_HIGH = "sopmd_high_granularity"
+    SOPMD_LOW = "sopmd_low_granularity"
+    PDL = "pdl"
+    OSNR = "osnr"
+    COHERENT_ESNR = "coherent_esnr"
+    CFO = "cfo"
+    EVM = "evm"
+    TX_POWER = "tx_power"
+    RX_TOTAL_POWER = "rx_total_power"
+    RX_SIGNAL_POWER = "rx_signal_power"
+    SOP_RATE = "sop_rate_of_change"
+    MER = "mer"
+    SNR_MARGIN = "snr_margin"
+    Q_FACTOR = "q_factor"
+    Q_MARGIN = "q_margin"
 
 
 class Statistic(Enum):
@@ -58,6 +76,10 @@ class Scope(Enum):
 
 LASER = frozenset({Measure.LASER_AGE, Measure.TEC_CURRENT, Measure.FREQUENCY_ERROR, Measure.LASER_TEMPERATURE})
 """Quantities of the transmitter; the others are a receiver's."""
+COHERENT = frozenset(list(Measure)[list(Measure).index(Measure.CD_HIGH) :])
+"""Quantities of a coherent signal. Modulator biases and the clock loop are not modelled."""
+EYES = frozenset({Measure.LTP, Measure.SEW_MAX})
+"""What a media side without PAM4 does not have."""
 COOLED = frozenset({Measure.TEC_CURRENT, Measure.FREQUENCY_ERROR})
 """What only a laser with a cooler has."""
 SCOPES: Mapping[Measure, tuple[Scope, ...]] = {
@@ -67,9 +89,11 @@ SCOPES: Mapping[Measure, tuple[Scope, ...]] = {
     Measure.BER: (Scope.LANES, Scope.DATA_PATHS, Scope.MODULE),
     Measure.FERC: (Scope.DATA_PATHS, Scope.MODULE),
     Measure.SEW_MAX: (Scope.DATA_PATHS, Scope.MODULE),
+    **dict.fromkeys(COHERENT, (Scope.LANES,)),
 }
 """What can have an instance. Real 400G modules show one error ratio for the whole module, 800G ones one a lane."""
 
+_COHERENT_ESNR = "eSNR"  # without a side, and so without a word of its own
 _NAME = re.compile(
     rf"({'|'.join(m.value for m in Measure)})"
     rf"(?:_({'|'.join(s.value for s in Statistic)}))?"
@@ -126,6 +150,8 @@ class Observable:
 
 def snake(text: str) -> str:
     """The profile's name of an observable, from the table's."""
+    if text == _COHERENT_ESNR:
+        return Measure.COHERENT_ESNR.value
     words = re.sub(r"\(.*?\)", " ", text).lower().replace("input", " ")
     return "_".join(re.findall(r"[a-z0-9]+", words))
 
@@ -142,8 +168,8 @@ def _observables(regmap: RegisterMap) -> Mapping[str, Observable]:
     for code, row in rows.items():
         name = snake(names[code])
         match = _NAME.match(name)
-        if match is None or (match[3] is None) != (Measure(match[1]) in LASER):
-            continue  # coherent modules' and co-packaged optics' own
+        if match is None or (match[3] is None) != (Measure(match[1]) in LASER | COHERENT):
+            continue  # co-packaged optics' own, and what is not modelled
         major, _, minor = str(row.get("since", "0.0")).partition(".")
         found[name] = Observable(
             code=code,

@@ -23,7 +23,7 @@ from typing import Any
 
 from cmis_emu.layouts.application import Application
 from cmis_emu.module.sides import Side
-from cmis_emu.module.vdm.observables import COOLED, LASER, SCOPES, Observable, Scope, observables
+from cmis_emu.module.vdm.observables import COHERENT, COOLED, EYES, LASER, SCOPES, Observable, Scope, observables
 from cmis_emu.module.vdm.plan import GROUPS, INSTANCES, SETS, Group, Instance, VdmPlan
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.registers.encoding import decode_f16
@@ -153,6 +153,11 @@ def _observed(row: Located, known: Mapping[str, Observable], product: Product) -
             raise row.error("observable", f"{name} at revision {_dotted(product.revision)}", expected)
         if found.measure in COOLED and product.plant.tec is None:
             raise row.error("observable", name, "a product with a cooler (plant: tec)")
+        coherent = product.plant.coherent is not None
+        if found.measure in COHERENT and not coherent:
+            raise row.error("observable", name, "a coherent product (plant: coherent)")
+        if found.measure in EYES and found.side is Side.MEDIA and coherent:
+            raise row.error("observable", name, "a product whose media lanes are PAM4")
         yield found
 
 

@@ -29,7 +29,6 @@ from cmis_emu.physics.fec import (
 from cmis_emu.physics.noise import MAX_SIGMA
 from cmis_emu.physics.receiver import (
     WORST_BER,
-    ReceiverParameters,
     ber_of_esnr,
     host_esnr_db,
     level_transition_db,
@@ -78,6 +77,7 @@ class BankInputs(NamedTuple):
     host: frozenset[int] = frozenset()
     paths: tuple[PathLanes, ...] = ()
     host_loss_db: tuple[float | None, ...] = ()  # of all host lanes; None for a signal that cannot be used
+    networks: tuple[PathLanes, ...] = ()  # network paths, which have the media lanes of their data paths
     adaptations: tuple[tuple[int | None, int], ...] = ()  # of all media lanes: began, first one over
 
     def lanes(self, side: Side) -> frozenset[int]:
@@ -105,7 +105,11 @@ class BankWatch:
         paths = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in operating)
         recovery = bank.signals.recovery
         adaptations = tuple((recovery.began(n), recovery.found_ns(n)) for n in LANES)
-        return BankInputs(True, media, host, paths, loss_db, adaptations)
+        carriers = [p for p in bank.carriers() if p.state in OPERATING and p not in operating]
+        networks = tuple(
+            PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in carriers
+        )
+        return BankInputs(True, media, host, paths, loss_db, networks, adaptations)
 
 
 @dataclass(slots=True)
@@ -118,7 +122,7 @@ class HostReception:
     watch: BankWatch
     seed: int
     first: int  # number of host lanes in the banks before
-    receiver: ReceiverParameters  # of the media side, which carries the same bits
+    media_lane_bps: float  # what a media lane carries of these bits
     interval_s: float  # of which SEWmax is the most
     _judged: dict[PathLanes, tuple[tuple[float | None, ...], bool]] = field(default_factory=dict)
 
@@ -161,7 +165,7 @@ class HostReception:
 
     def frames_per_s(self, path: PathLanes) -> float:
         """Codewords each second."""
-        return frames_per_s(path, self.receiver)
+        return frames_per_s(path, self.media_lane_bps)
 
     def found_ns(self, lane: int) -> int:
         """Always there: what a host drives before it is usable counts as errors."""
@@ -182,20 +186,20 @@ class HostReception:
         return _ber(high), _ber(low)
 
 
-def frames_per_s(path: PathLanes, receiver: ReceiverParameters) -> float:
-    """Codewords each second of a data path whose media lanes have such receivers."""
-    return _bit_rate(path, receiver) / (SYMBOLS * SYMBOL_BITS)
+def frames_per_s(path: PathLanes, media_lane_bps: float) -> float:
+    """Codewords each second of a data path whose media lanes carry so many bits."""
+    return _bit_rate(path, media_lane_bps) / (SYMBOLS * SYMBOL_BITS)
 
 
-def bursts_of(path: PathLanes, receiver: ReceiverParameters, continuation: float) -> Bursts:
+def bursts_of(path: PathLanes, media_lane_bps: float, continuation: float) -> Bursts:
     """How errors of a data path's media lanes follow each other in its codewords."""
     if not continuation:
         return SINGLE
-    return Bursts(continuation, 2 if _bit_rate(path, receiver) > NOT_INTERLEAVED_BPS else 1)
+    return Bursts(continuation, 2 if _bit_rate(path, media_lane_bps) > NOT_INTERLEAVED_BPS else 1)
 
 
-def _bit_rate(path: PathLanes, receiver: ReceiverParameters) -> float:
-    return len(path.media_lanes) * receiver.symbol_rate_bd * receiver.bits_per_symbol
+def _bit_rate(path: PathLanes, media_lane_bps: float) -> float:
+    return len(path.media_lanes) * media_lane_bps
 
 
 def frame_errors(bers: Sequence[float], bursts: Bursts = SINGLE) -> float:

@@ -1,0 +1,42 @@
+"""Compiles the helper and the library of the shared memory, into a folder of their own that goes with the process.
+
+It takes a second or two, and leaves no cache behind that somebody else could write to.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from cmis_emu.errors import NotAvailableError
+
+_HERE = Path(__file__).parent
+_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
+_LIMIT_S = 120
+
+
+def library(folder: Path) -> Path:
+    """The shared library of `bsc_slave.c`. Raises NotAvailableError."""
+    return _compile(folder / "bsc_slave.so", ["bsc_slave.c"], ["-fPIC", "-shared"])
+
+
+def helper(folder: Path, memory: Path | None = None) -> Path:
+    """The program. memory: what it maps instead of /dev/mem. Raises NotAvailableError."""
+    flags = [] if memory is None else [f'-DBSC_MEMORY="{memory}"']
+    return _compile(folder / "bsc_helper", ["bsc_helper.c", "bsc_slave.c"], flags)
+
+
+def _compile(built: Path, sources: Sequence[str], flags: Sequence[str]) -> Path:
+    compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    command = [*compiler, *_FLAGS, *flags, "-o", str(built), *(str(_HERE / source) for source in sources)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotAvailableError(f"rpi-bsc: C compiler {compiler[0]}: {error}; install gcc, or name one in CC") from None
+    if done.returncode != 0:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
+        raise NotAvailableError(f"rpi-bsc: {compiler[0]} cannot compile {sources[0]}: {first.strip()}")
+    return built

@@ -1,0 +1,1 @@
+"""The gRPC service `emulator.SfpEmulatorService`, for test suites that were written for it."""

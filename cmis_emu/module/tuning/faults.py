@@ -1,0 +1,76 @@
+"""How tuning can misbehave: requests that are refused, tunings that take long or never end, a wrong flag at the end.
+
+Owns the rules; controller.py carries them out. A laser that drifts is a disturbance of the plant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cmis_emu.module.faults.seam import Rule, Seam
+from cmis_emu.occasions import Occasions
+
+
+@dataclass(eq=False, slots=True)
+class RefusedTuning(Rule):
+    """A request that is in order is not followed. lanes: of the module from 1; None: all.
+
+    flag: which flag of page 12h says so, by its name without Flag and lane; None: none. Occasion: such a request.
+    """
+
+    occasions: Occasions
+    flag: str | None = "TuningNotAccepted"
+    lanes: frozenset[int] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class SlowTuning(Rule):
+    """A tuning takes so long; None: it never ends. quiet: TuningInProgress does not tell. Occasion: a tuning."""
+
+    occasions: Occasions
+    time_ns: int | None
+    lanes: frozenset[int] | None = None
+    quiet: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class WrongFlag(Rule):
+    """A tuning that is done sets this flag in place of TuningComplete; None: none at all. Occasion: a tuning done.
+
+    It sets whatever the state of the data path.
+    """
+
+    occasions: Occasions
+    flag: str | None
+    lanes: frozenset[int] | None = None
+
+
+class TuningFaults(Seam[RefusedTuning | SlowTuning | WrongFlag]):
+    """The seam of one module's lasers. Lanes count through the module."""
+
+    __slots__ = ()
+
+    def refuses(self, lane: int) -> RefusedTuning | None:
+        """What strikes a request."""
+        for rule in self.rules:
+            if isinstance(rule, RefusedTuning) and _meets(rule.lanes, lane) and rule.occasions.take():
+                return rule
+        return None
+
+    def slows(self, lane: int) -> SlowTuning | None:
+        """What strikes a tuning that begins."""
+        for rule in self.rules:
+            if isinstance(rule, SlowTuning) and _meets(rule.lanes, lane) and rule.occasions.take():
+                return rule
+        return None
+
+    def ends(self, lane: int) -> WrongFlag | None:
+        """What strikes a tuning that ends."""
+        for rule in self.rules:
+            if isinstance(rule, WrongFlag) and _meets(rule.lanes, lane) and rule.occasions.take():
+                return rule
+        return None
+
+
+def _meets(lanes: frozenset[int] | None, lane: int) -> bool:
+    return lanes is None or lane in lanes
