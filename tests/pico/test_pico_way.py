@@ -170,3 +170,19 @@ def test_no_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "serial", None)
     with pytest.raises(NotAvailableError, match=r"cmis-emu\[hardware\]"):
         way.SerialLine("/dev/ttyACM0")
+
+
+def test_a_board_that_is_unplugged_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way, "_RETRY_S", 0.05)
+    with Emulator.load(DR4, ManualClock(), seed=1) as emu:
+        emu.settle()
+        with PtyBoard(CBoard()) as first:
+            served = emu.open_way(f"pico:{first.path}")
+            assert isinstance(served, PicoWay)
+            wait(lambda: answers(first), "it answers nobody")
+            device = first.path
+        with PtyBoard(CBoard(nonce=987_654)) as second:
+            real = way.SerialLine
+            monkeypatch.setattr(way, "SerialLine", lambda path: real(second.path if path == device else path))
+            wait(lambda: answers(second), "the new one answers nobody")
+            emu.close()

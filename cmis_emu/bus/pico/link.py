@@ -20,7 +20,7 @@ _AGAIN_MS = 80  # of the board's time without progress, until everything is sent
 _GAP_MS = 5  # the same after the board has missed one
 _SESSIONS = 1 << 16
 _NONCES = 1 << 32
-_STALE = 1 << 16  # what a board says in so many sessions may still be on the way
+_STALE = 1 << 8  # what a board said in so many sessions before may still be on the way
 
 
 @dataclass(frozen=True, slots=True)
