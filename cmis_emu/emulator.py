@@ -23,6 +23,7 @@ from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.bus.ways import ControlHandler, Served, Way, open_way
+from cmis_emu.cages import PortCage
 from cmis_emu.clock import Clock, Event, ManualClock, ScaledClock
 from cmis_emu.errors import CmisEmuError, InputError
 from cmis_emu.links import Fibre
@@ -178,7 +179,14 @@ class Emulator:
             slots = PortSlots(self.ports, self.clock, self.bus_of, self.add_port)
         names = {self.bus_of(port).number: f"CMIS-EMU port {port}" for port in self.ports}
         interfaces = {plan.interface: self.bus_of(plan.name) for plan in self.testbed.ports if plan.interface}
-        return Served(self.buses, self.lock, control, slots, names, interfaces)
+        return Served(self.buses, self.lock, control, slots, names, interfaces, self.cages())
+
+    def cages(self) -> dict[int, PortCage]:
+        """A port by the number of the bus that its module answers on; the first of several."""
+        found: dict[int, PortCage] = {}
+        for name, port in self.ports.items():
+            found.setdefault(self.bus_of(name).number, PortCage(port, self.clock))
+        return found
 
     # -- fibres --------------------------------------------------------------------------------------
 

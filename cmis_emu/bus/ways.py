@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
+from cmis_emu.bus.pico.source import Cage
 from cmis_emu.bus.slots import Slots
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
 
 WAYS = {
+    "pico": "cmis_emu.bus.pico.way",
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
     "grpc": "cmis_emu.bus.sfp_service.server",
@@ -36,7 +38,7 @@ class Served:
     """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages.
 
     names: of adapters, by number, where they have one. interfaces: the buses of modules that ethtool reaches, by the
-    name of a network interface.
+    name of a network interface. cages: by the number of the bus, for ways that keep a copy of the module in it.
     """
 
     buses: Mapping[int, VirtualBus]
@@ -45,6 +47,7 @@ class Served:
     slots: Slots | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     interfaces: Mapping[str, VirtualBus] = field(default_factory=dict)
+    cages: Mapping[int, Cage] = field(default_factory=dict)
 
 
 class Way(Protocol):

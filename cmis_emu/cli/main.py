@@ -116,8 +116,8 @@ def _describe(name: str) -> dict[str, Any]:
     "--serve",
     multiple=True,
     metavar="KIND:ADDRESS",
-    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS], ft232h:URL, "
-    "rpi-bsc:OPTIONS",
+    help="another way in: unix:PATH, usbip:[HOST:]PORT, vhost-user:PATH, grpc:[HOST:]PORT[?OPTIONS], "
+    "pico:DEVICE[@BUS][?OPTIONS], ft232h:URL, rpi-bsc:OPTIONS",
 )
 @click.option(
     "--nvm",

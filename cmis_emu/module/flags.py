@@ -73,6 +73,7 @@ class Flags:
         self._summaries: list[tuple[Cell, list[tuple[bytearray, int, int]]]] = []
         self._lasers: list[tuple[Cell, bytearray]] = []  # the summary of each lane's byte of page 12h
         self._laser_flags = Cell(memory.regmap.field("TuningCompleteFlagTx"), memory.lower).slots
+        self.on_set: Callable[[Page, int, int], None] | None = None  # bits are set, whether or not they were
         self._deasserted = memory.cell("InterruptDeasserted")
         banks = range(max(bank for _, bank in memory.pages) + 1)
         for bank in banks:
@@ -133,8 +134,15 @@ class Flags:
 
     def _set(self, page: Page, index: int, bits: int) -> None:
         if self._faults.rules:
-            bits = self._held_back(page, index, bits & ~page.data[index])
-        page.data[index] |= bits & page.compiled.clear_mask[index]
+            old = bits & page.data[index]
+            bits = self._held_back(page, index, bits & ~old) | old
+        self._store(page, index, bits)
+
+    def _store(self, page: Page, index: int, bits: int) -> None:
+        bits &= page.compiled.clear_mask[index]
+        page.data[index] |= bits
+        if self.on_set is not None and bits:
+            self.on_set(page, index, bits)
 
     # -- host accesses -------------------------------------------------------------------------
 
@@ -228,7 +236,7 @@ class Flags:
                 page = self._memory.pages.get((number, bank))
                 if page is not None:
                     here = bits & ~self._memory.cell("MediaLaneUnsupported").bits() if rule.media else bits
-                    page.data[index] |= here & page.compiled.clear_mask[index]
+                    self._store(page, index, here)
 
     def _forced(self, page: Page, index: int) -> int:
         """Bits that hold for no reason."""
@@ -243,7 +251,7 @@ class Flags:
         for rule in self._faults.rules:
             again = rule.bits.get((page.number, page.bank, index), 0) & bits
             if rule.fails is Fails.STUCK and again and rule.occasions.take():
-                page.data[index] |= again
+                self._store(page, index, again)
 
     def _held_back(self, page: Page, index: int, bits: int) -> int:
         """What sets now of new bits that should set."""
@@ -258,7 +266,7 @@ class Flags:
         return bits
 
     def _set_late(self, page: Page, index: int, bits: int) -> None:
-        page.data[index] |= bits & page.compiled.clear_mask[index]
+        self._store(page, index, bits)
         self.update()
 
     def update(self) -> None:

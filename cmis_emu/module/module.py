@@ -188,8 +188,17 @@ class Module:
 
     def answers(self) -> bool:
         """Rules I2C-01, I2C-10, I2C-11, RST-02: managed, selected, and not holding off."""
+        return self.would_answer() and self._selected
+
+    def would_answer(self) -> bool:
+        """The same without I2C-01: whoever sees ModSelL judges that by itself."""
         now = self.clock.sync()
-        return self._managed and self._selected and now >= self._hold_until_ns
+        return self._managed and now >= self._hold_until_ns
+
+    @property
+    def managed(self) -> bool:
+        """Is it out of reset, and has it got to ModuleLowPwr since?"""
+        return self._managed
 
     def mapped(self) -> tuple[int, int]:
         """Page and bank that the upper half shows."""

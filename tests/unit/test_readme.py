@@ -13,6 +13,8 @@ from pathlib import Path
 
 import yaml
 from beside import needs_sonic
+from rigs.board import CBoard
+from rigs.pty_board import PtyBoard
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.link_budget import link_budget
@@ -97,6 +99,26 @@ def _free(port: int) -> bool:
 WAYS = re.findall(r"^\| [^|]+ \| [^|]+ \| `([^`]+)`", README, re.MULTILINE)
 
 
+def _run(words: list[str], folder: Path, env: dict[str, str]) -> str:
+    """What a command prints; of one that runs on, until it runs. Nothing for what does not run here."""
+    if words[1] == "attach" or ("i2cdump" in words and shutil.which("i2cdump", path=env["PATH"]) is None):
+        return ""
+    for port in (3240, 50051):
+        if not _free(port):  # another's, who is welcome
+            words = [word.replace(f":{port}", ":0") for word in words]
+    with subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        if words[:2] != ["cmis-emu", "run"]:
+            return process.communicate(timeout=60)[0]
+        banner = ""
+        while "non-volatile" not in banner:
+            line = process.stdout.readline()
+            assert line, f"{words} ended: {banner}"
+            banner += line
+        process.kill()
+        return banner
+
+
 def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
     """The line of each way as it is printed; `cmis-emu attach` runs in the guest (`tests/guest`)."""
     folder = Path(sys.executable).parent
@@ -107,25 +129,10 @@ def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
         "CMIS_EMU_STATE_DIR": str(tmp_path),
         "PYTHONUNBUFFERED": "1",
     }
-    found = {}
-    for line in WAYS:
-        words = shlex.split(line)
-        if words[1] == "attach" or ("i2cdump" in words and shutil.which("i2cdump", path=env["PATH"]) is None):
-            continue
-        for port in (3240, 50051):
-            if not _free(port):  # another's, who is welcome
-                words = [word.replace(f":{port}", ":0") for word in words]
-        with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            if words[:2] != ["cmis-emu", "run"]:
-                found[line], _ = process.communicate(timeout=60)
-                continue
-            banner = ""
-            while "non-volatile" not in banner:
-                banner += process.stdout.readline()
-            found[line] = banner
-            process.kill()
-    in_process, preloaded, unix, usbip, grpc, vhost_user, _ = [found.get(line, "") for line in WAYS]
+    with PtyBoard(CBoard()) as board:  # where a Pico would be
+        lines = [line.replace("/dev/ttyACM0", board.path) for line in WAYS]
+        found = [_run(shlex.split(line), tmp_path, env) for line in lines]
+    in_process, preloaded, unix, usbip, grpc, vhost_user, pico, _ = found
     assert in_process == "24\n"
     assert not preloaded or "CMIS-EMU" in preloaded
     assert "socket: lab.sock" in unix
@@ -133,6 +140,7 @@ def test_the_ways_onto_a_bus(tmp_path: Path) -> None:
     assert re.search(r"SfpEmulatorService by gRPC: 127.0.0.1:\d+, cages by index: 1 1", grpc)
     device = f"-chardev socket,id=i2c1,path={tmp_path}/lab-qemu.sock -device vhost-user-i2c-pci,chardev=i2c1"
     assert f"bus 1 by vhost-user: qemu-system-x86_64 ... {device}\n" in vhost_user
+    assert f"bus 1 on wires: {board.path}, firmware in C, pins: none" in pico
 
 
 @needs_sonic
