@@ -15,7 +15,8 @@ from cmis_emu.bus.mux import MUXES, ChannelBus, Hop, Mux, Path, Wiring
 from cmis_emu.bus.segment import Segment
 from cmis_emu.bus.target import MODULE_ADDRESS, Target
 from cmis_emu.bus.virtual import VirtualBus
-from cmis_emu.port import OSFP_PINS, Port
+from cmis_emu.pins import OSFP_PINS
+from cmis_emu.port import Port
 from cmis_emu.testbed import PortPlan, Testbed
 
 

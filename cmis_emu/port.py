@@ -1,8 +1,7 @@
-"""A port: the cage that a module sits in. Pins, power, hot plug, and the module's place on a bus.
+"""A port: the cage that a module sits in. Power, hot plug, the host's end, and the module's place on a bus.
 
-Pins are electrical levels, named as on the connector: True is high. Host-driven ones (ResetL, LPMode,
-ModSelL, power) keep their level while modules come and go; module-driven ones (IntL, ModPrsL) are pulled up,
-so an empty cage reads True. Callers outside the emulator's own thread are serialised by its lock.
+Owns what stays while modules come and go: the levels of pins (`pins.py`), the host's signals, and armed faults.
+Callers outside the emulator's own thread are serialised by its lock.
 """
 
 from __future__ import annotations
@@ -26,18 +25,11 @@ from cmis_emu.module.signals import HostLane, HostOutput
 from cmis_emu.nvm import NvmFolder
 from cmis_emu.physics.light import TRAFFIC
 from cmis_emu.physics.parameters import Environment
+from cmis_emu.pins import Pins
 from cmis_emu.registers.loader import load_maps
-
-HOST_PINS = {"ResetL": True, "LPMode": False, "ModSelL": False, "power": True}
-"""Host-driven pins and their levels at start: released from reset, LPMode low, selected, powered."""
 
 MAX_LANES = 32
 """Host lanes of four banks (PAGE-09)."""
-
-MODULE_PINS = ("IntL", "ModPrsL")
-
-OSFP_PINS = {"RSTn": ("ResetL", False), "LPWn": ("LPMode", True), "INT": ("IntL", True), "PRSn": ("ModPrsL", False)}
-"""The OSFP connector's names: the pin of the QSFP family that says the same, and whether levels are inverted."""
 
 
 class Unchanged(Enum):
@@ -98,173 +90,6 @@ class HostDrive:
 
 class EmptyPortError(CmisEmuError):
     """The port holds no module."""
-
-
-class Pins:
-    """The side-band pins of one port as attributes; `True` is the high level (RST-08).
-
-    The names are those of QSFP-DD. `get` and `set` also take those of OSFP: RSTn, LPWn, INT, PRSn.
-    """
-
-    __slots__ = ("_forced", "_levels", "_port")
-
-    def __init__(self, port: Port, levels: dict[str, bool]) -> None:
-        self._port = port
-        self._levels = {**HOST_PINS, **levels}
-        self._forced: dict[str, list[tuple[object, bool]]] = {}  # by whom; the last one counts
-
-    def get(self, name: str) -> bool:
-        """Level of any pin by name, in QSFP-DD's or OSFP's words. Raises InputError for an unknown one."""
-        if name in OSFP_PINS:
-            twin, inverted = OSFP_PINS[name]
-            return self.get(twin) ^ inverted
-        if name in self._forced:
-            return self._forced[name][-1][1]
-        if name == "IntL":
-            return self._port.interrupt_level()
-        if name == "ModPrsL":
-            return self._port.occupant is None
-        if name not in self._levels:
-            raise InputError(repr(name), f"one of {', '.join((*HOST_PINS, *MODULE_PINS))}", field="pin")
-        return self._levels[name]
-
-    def set(self, name: str, level: bool) -> None:
-        """Drive a host-driven pin. Raises InputError for an unknown or a module-driven one."""
-        if name in OSFP_PINS:
-            twin, inverted = OSFP_PINS[name]
-            if twin in self._levels:
-                name, level = twin, bool(level) ^ inverted
-        if name not in self._levels:
-            expected = f"a pin that the host drives: {', '.join(HOST_PINS)}"
-            raise InputError(repr(name), expected, field="pin")
-        self._levels[name] = bool(level)
-        if name not in self._forced:
-            self._port.drive(name, bool(level))
-
-    def force(self, owner: object, name: str, level: bool) -> None:
-        """Hold any pin at a level, whoever drives it, until `free`; of several owners the last one counts.
-
-        Raises InputError for an unknown pin.
-        """
-        if name in OSFP_PINS:
-            name, inverted = OSFP_PINS[name]
-            level = level ^ inverted
-        before = self.get(name)
-        held = [each for each in self._forced.get(name, []) if each[0] is not owner]
-        self._forced[name] = [*held, (owner, bool(level))]
-        self._moved(name, before)
-
-    def free(self, owner: object, name: str) -> None:
-        """Let go of a pin; harmless for one that this owner does not hold."""
-        name = OSFP_PINS[name][0] if name in OSFP_PINS else name
-        before = self.get(name)
-        held = [each for each in self._forced.get(name, []) if each[0] is not owner]
-        self._forced[name] = held
-        if not held:
-            del self._forced[name]
-        self._moved(name, before)
-
-    def forced(self, name: str) -> bool:
-        """Does a fault hold this pin?"""
-        return name in self._forced
-
-    def _moved(self, name: str, before: bool) -> None:
-        now = self.get(name)
-        if now is not before:
-            self._port.moved(name, now)
-
-    def driven(self) -> dict[str, bool]:
-        """Levels of the host-driven pins."""
-        return dict(self._levels)
-
-    def driven_level(self, name: str) -> bool:
-        """Level to which the host drives one of its pins, in QSFP-DD's or OSFP's words, whatever holds the pin."""
-        if name in OSFP_PINS:
-            twin, inverted = OSFP_PINS[name]
-            return self._levels[twin] ^ inverted
-        return self._levels[name]
-
-    def put_back(self, levels: dict[str, bool]) -> None:
-        """Levels from a snapshot; the module's own snapshot knows them already."""
-        self._levels.update(levels)
-
-    def levels(self) -> dict[str, bool]:
-        """All pins and their levels."""
-        return {name: self.get(name) for name in (*HOST_PINS, *MODULE_PINS)}
-
-    @property
-    def ResetL(self) -> bool:  # noqa: N802 - the pin's name
-        """Low holds the module in reset; a pulse shorter than 10 us is not seen (RST-03)."""
-        return self.get("ResetL")
-
-    @ResetL.setter
-    def ResetL(self, level: bool) -> None:  # noqa: N802
-        self.set("ResetL", level)
-
-    @property
-    def LPMode(self) -> bool:  # noqa: N802
-        """High asks for low power where LowPwrAllowRequestHW lets it (MSM-02)."""
-        return self.get("LPMode")
-
-    @LPMode.setter
-    def LPMode(self, level: bool) -> None:  # noqa: N802
-        self.set("LPMode", level)
-
-    @property
-    def ModSelL(self) -> bool:  # noqa: N802
-        """High deselects the module: it answers no address (I2C-01)."""
-        return self.get("ModSelL")
-
-    @ModSelL.setter
-    def ModSelL(self, level: bool) -> None:  # noqa: N802
-        self.set("ModSelL", level)
-
-    @property
-    def RSTn(self) -> bool:  # noqa: N802
-        """OSFP's name of ResetL."""
-        return self.get("RSTn")
-
-    @RSTn.setter
-    def RSTn(self, level: bool) -> None:  # noqa: N802
-        self.set("RSTn", level)
-
-    @property
-    def LPWn(self) -> bool:  # noqa: N802
-        """OSFP's low power pin: low asks for low power, as a high LPMode does."""
-        return self.get("LPWn")
-
-    @LPWn.setter
-    def LPWn(self, level: bool) -> None:  # noqa: N802
-        self.set("LPWn", level)
-
-    @property
-    def INT(self) -> bool:  # noqa: N802
-        """OSFP's interrupt pin: high while the module requests an interrupt."""
-        return self.get("INT")
-
-    @property
-    def PRSn(self) -> bool:  # noqa: N802
-        """OSFP's name of ModPrsL."""
-        return self.get("PRSn")
-
-    @property
-    def power(self) -> bool:
-        """Supply voltage on."""
-        return self.get("power")
-
-    @power.setter
-    def power(self, level: bool) -> None:
-        self.set("power", level)
-
-    @property
-    def IntL(self) -> bool:  # noqa: N802
-        """Low while the module requests an interrupt (FLG-06)."""
-        return self.get("IntL")
-
-    @property
-    def ModPrsL(self) -> bool:  # noqa: N802
-        """Low while a module is present."""
-        return self.get("ModPrsL")
 
 
 class Port:
@@ -486,6 +311,10 @@ class Port:
             self._presence(not level)
         else:
             self.drive(name, level)
+
+    def present(self) -> bool:
+        """Does a module sit here?"""
+        return self.occupant is not None
 
     def interrupt_level(self) -> bool:
         """Level that the module gives IntL; pulled up without a module."""

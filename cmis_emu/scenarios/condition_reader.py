@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cmis_emu.errors import InputError, UnknownFieldError
-from cmis_emu.port import HOST_PINS, MODULE_PINS, OSFP_PINS
+from cmis_emu.pins import HOST_PINS, MODULE_PINS, OSFP_PINS
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.place import ALL_BITS, Place

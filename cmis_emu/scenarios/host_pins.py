@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from cmis_emu.port import HOST_PINS, MODULE_PINS, OSFP_PINS
+from cmis_emu.pins import HOST_PINS, MODULE_PINS, OSFP_PINS
 from cmis_emu.scenarios.action import Argument, Kind
 from cmis_emu.scenarios.host import Host, HostFailure, Telling, Work, program
 from cmis_emu.scenarios.host_reads import identity

@@ -65,10 +65,12 @@ class Oracle:
         if self.state not in (DEACTIVATED, INITIALIZED):
             self.flags |= NOT_ACCEPTED
             return
-        fine = channel_mhz == self.channel_mhz and self.until is None
+        moving = self.until is not None
+        fine = channel_mhz == self.channel_mhz and not moving
         self.channel_mhz, self.target_mhz = channel_mhz, channel_mhz + offset
         self.until = self.now + (FINE_S if fine else CHANNEL_S)
-        self.unlocked()
+        if not moving:  # else the condition has held all along, and sets again in time (FLG-02)
+            self.unlocked()
 
     def unlocked(self) -> None:
         if self.until is not None and self.state in FLAGGED:
@@ -136,6 +138,15 @@ STEPS = st.lists(
         ("write", (CHANNEL, struct.pack(">h", 12))),
         ("write", (GRID, b"\x71")),
         ("wait", 0.6),
+    ]
+)
+@example(
+    steps=[
+        ("state", INITIALIZED),
+        ("write", (CHANNEL, struct.pack(">h", 3))),
+        ("flags", None),
+        ("write", (GRID, b"\x50")),
+        ("flags", None),
     ]
 )
 def test_any_sequence_of_writes(kept: tuple[Emulator, Snapshot], steps: list[tuple[str, object]]) -> None:

@@ -193,7 +193,7 @@ def test_reset_counts_at_once(emu: Emulator, bus: VirtualSMBus) -> None:
 
 def test_a_channel_is_a_bus_and_leaves_the_switches_as_they_were(emu: Emulator, bus: VirtualSMBus) -> None:
     assert sorted(emu.buses) == list(range(1, 18))  # the next free numbers, as a kernel would give them
-    assert [emu.bus_of(name) for name in "abcd"] == [2, 3, 10, 12]
+    assert [emu.bus_of(name).number for name in "abcd"] == [2, 3, 10, 12]
     for name in "abcdabcd":
         assert serial(emu.smbus_of(name)) == SERIALS[name].encode()
         assert [mux.control for mux in emu.muxes.values()] == [0, 0]

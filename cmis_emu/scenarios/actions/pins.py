@@ -8,7 +8,8 @@ from cmis_emu.bus.faults import Direction, Match, Unplug
 from cmis_emu.clock import Clock, Event, seconds
 from cmis_emu.module.profile.library import load_profile
 from cmis_emu.module.profile.profile import Profile
-from cmis_emu.port import HOST_PINS, MODULE_PINS, OSFP_PINS, Port
+from cmis_emu.pins import HOST_PINS, MODULE_PINS, OSFP_PINS
+from cmis_emu.port import Port
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, armed_on_port, refuse
 from cmis_emu.scenarios.units import COUNT, DURATION
 
