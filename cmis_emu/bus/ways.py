@@ -19,11 +19,11 @@ from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
 
 WAYS = {
-    "pico": "cmis_emu.bus.pico.way",
     "unix": "cmis_emu.bus.server",
     "usbip": "cmis_emu.bus.usbip.server",
-    "grpc": "cmis_emu.bus.sfp_service.server",
     "vhost-user": "cmis_emu.bus.vhost_user.server",
+    "grpc": "cmis_emu.bus.sfp_service.server",
+    "pico": "cmis_emu.bus.pico.way",
     "ft232h": "cmis_emu.bus.ftdi.slave",
     "rpi-bsc": "cmis_emu.bus.rpi_bsc.way",
     "pigpio": "cmis_emu.bus.rpi_bsc.pigpio",
