@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.target import HALF, MODULE_ADDRESS
 from cmis_emu.bus.turn import Turn
-from cmis_emu.bus.virtual import I2C_M_RD, Message
+from cmis_emu.bus.virtual import Message, register_read
 from cmis_emu.clock import NS_PER_MS, Clock
 from cmis_emu.errors import InputError
 
@@ -181,8 +181,7 @@ class Optoe:
             self._write(_PAGE_SELECT, bytes([page]))
 
     def _read(self, address: int, count: int) -> bytes:
-        messages = [Message(MODULE_ADDRESS, 0, bytes([address])), Message(MODULE_ADDRESS, I2C_M_RD, length=count)]
-        return self._persist(messages, errno.ENXIO)[0]
+        return self._persist(register_read(MODULE_ADDRESS, address, count), errno.ENXIO)[0]
 
     def _write(self, address: int, data: bytes) -> None:
         self._persist([Message(MODULE_ADDRESS, 0, bytes([address]) + data)])

@@ -54,6 +54,11 @@ class Message:
     length: int = 0
 
 
+def register_read(address: int, register: int, length: int) -> list[Message]:
+    """The messages that set a target's register address and read from there."""
+    return [Message(address, 0, bytes([register])), Message(address, I2C_M_RD, length=length)]
+
+
 @dataclass(slots=True)
 class VirtualBus:
     """One I2C adapter. `targets` is who answers a 7-bit address; `claims` are those of hosts that need them."""

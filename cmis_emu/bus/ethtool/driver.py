@@ -2,9 +2,9 @@
 
 Owns what the kernel's callbacks `get_module_eeprom_by_page`, `get_module_power_mode` and `set_module_power_mode` do
 here, and `get_module_info` and `get_module_eeprom` of the old ioctl. The pattern is that of a driver that owns an I2C
-adapter (optoe, sfp): one combined transfer selects bank and page, sees whether the module took them, and reads; page
-00h is selected again afterwards; an errno of the adapter goes to the caller as it is. Registers are read and written
-through the bus, so flags clear and holds-off hold.
+adapter (optoe, sfp): one combined transfer selects bank and page and sees whether the module took them, a second one
+reads, and a third one selects page 00h again; an errno of the adapter goes to the caller as it is. Registers are read
+and written through the bus, so flags clear and holds-off hold.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from functools import cache
 from typing import Final
 
 from cmis_emu.bus.errors import BusError
-from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
+from cmis_emu.bus.target import HALF, MODULE_ADDRESS
+from cmis_emu.bus.virtual import Message, VirtualBus, register_read
 from cmis_emu.registers.loader import load_maps
-
-ADDRESS: Final = 0x50
-HALF: Final = 128  # bytes of lower memory, and of a page
 
 _STATE_LOW_POWER, _STATES_POWERED = 1, (2, 3, 4)  # ModuleLowPwr; ModulePwrUp, ModuleReady, ModulePwrDn
 
@@ -65,21 +63,17 @@ class Driver:
 
     bus: VirtualBus
 
-    def read(self, page: int, bank: int, offset: int, length: int, address: int = ADDRESS) -> bytes:
+    def read(self, page: int, bank: int, offset: int, length: int, address: int = MODULE_ADDRESS) -> bytes:
         """Bytes of lower memory (offset below 128) or of a page. Raises Refusal for a page that is not there."""
-        get = [Message(address, 0, bytes([offset])), Message(address, I2C_M_RD, length=length)]
+        get = register_read(address, offset, length)
         if offset < HALF:
             return self.bus.transfer(get)[0]
-        if address == ADDRESS and self._is_flat():
+        if address == MODULE_ADDRESS and self._is_flat():
             if page or bank:
                 raise Refusal(errno.EINVAL, "the module has no pages")
             return self.bus.transfer(get)[0]
         at = _place("BankSelect")[0]
-        select = [
-            Message(address, 0, bytes([at, bank, page])),
-            Message(address, 0, bytes([at])),
-            Message(address, I2C_M_RD, length=2),
-        ]
+        select = [Message(address, 0, bytes([at, bank, page])), *register_read(address, at, 2)]
         selected = self.bus.transfer(select)[0]
         if selected != bytes([bank, page]):
             self._deselect(address, *selected)
@@ -129,7 +123,7 @@ class Driver:
             controls &= ~(1 << by_pin | 1 << by_host)
         else:
             controls |= 1 << by_host
-        self.bus.transfer([Message(ADDRESS, 0, bytes([at, controls]))])
+        self.bus.transfer([Message(MODULE_ADDRESS, 0, bytes([at, controls]))])
 
     # -- in one piece, for the ioctl -------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from typing import Final
 
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.ethtool import netlink
-from cmis_emu.bus.ethtool.driver import ADDRESS, HALF, Driver, Policy, Refusal, failure
+from cmis_emu.bus.ethtool.driver import Driver, Policy, Refusal, failure
 from cmis_emu.bus.ethtool.netlink import Attribute, NetlinkError, Request, Rule
 from cmis_emu.bus.preload.wire import NetlinkFlag
+from cmis_emu.bus.target import HALF
 
 NAME: Final = "ethtool"
 VERSION: Final = 1
@@ -191,8 +192,7 @@ class Family:
         if offset + length > 2 * HALF:
             raise NetlinkError(errno.EINVAL, "reading cross page boundary is illegal", found[_LENGTH].offset)
         bank = found[_BANK].number() if _BANK in found else 0
-        address = found[_I2C_ADDRESS].number() if _I2C_ADDRESS in found else ADDRESS
-        data = self._drivers[name].read(page, bank, offset, length, address)
+        data = self._drivers[name].read(page, bank, offset, length, found[_I2C_ADDRESS].number())
         return [netlink.reply(request, _EEPROM_REPLY, VERSION, self._own_header(name), netlink.attribute(_DATA, data))]
 
     def _module(self, request: Request, _: dict[int, Attribute], name: str) -> list[bytes]:

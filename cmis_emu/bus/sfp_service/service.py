@@ -15,7 +15,7 @@ from cmis_emu.bus.optoe import persist
 from cmis_emu.bus.slots import SlotInfo, Slots
 from cmis_emu.bus.target import HALF, MODULE_ADDRESS
 from cmis_emu.bus.turn import Turn
-from cmis_emu.bus.virtual import I2C_M_RD, Message
+from cmis_emu.bus.virtual import Message, register_read
 from cmis_emu.errors import InputError
 
 CAGES_MAX = 1024
@@ -127,11 +127,7 @@ class SfpService:
             self._map(name, place, place.page)
         found = b""
         for _, at, count in _halves(place, length):
-            found += self._transfer(
-                name,
-                Message(MODULE_ADDRESS, 0, bytes([at])),
-                Message(MODULE_ADDRESS, I2C_M_RD, length=count),
-            )[0]
+            found += self._transfer(name, *register_read(MODULE_ADDRESS, at, count))[0]
         return found
 
     def write(self, place: Place, data: bytes) -> None:
