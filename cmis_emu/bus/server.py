@@ -56,6 +56,8 @@ class SocketServer:
             tree.plant(tree.tree_of(path), names, drivers)
         except OSError as error:
             self._file.listener.close()
+            self._file.remove()
+            tree.fell(tree.tree_of(path))
             raise NotAvailableError(f"{tree.tree_of(path)}: {error.strerror or error}") from None
         self._listener = Listener(self._file.listener, self._converse, path.name)
 

@@ -1,4 +1,4 @@
-"""Fixtures for programs under the preloaded library, on a small server that is not the emulator."""
+"""Fixtures for programs under the preloaded library, on a small server that is not the emulator, and for sockets."""
 
 from __future__ import annotations
 

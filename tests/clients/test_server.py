@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import struct
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,13 +80,6 @@ def rdwr(*messages: tuple[int, int, bytes | int]) -> bytes:
         head += wire.MESSAGE.pack(address, flags, length, 0)
         body += b"" if isinstance(what, int) else what
     return head + body
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: sockets have room for 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="cmis") as name:
-        yield Path(name)
 
 
 @pytest.fixture
@@ -299,6 +291,14 @@ def test_places_where_nobody_can_listen(emu: Emulator, folder: Path, name: str) 
     (folder / "folder").write_text("")
     with pytest.raises(NotAvailableError, match=str(folder)):
         emu.serve(folder / name)
+
+
+def test_a_server_that_cannot_have_its_tree_leaves_nothing(emu: Emulator, folder: Path) -> None:
+    (folder / "bus.tree").write_text("mine")
+    with pytest.raises(NotAvailableError, match=r"bus\.tree"):
+        emu.serve(folder / "bus")
+    assert [each.name for each in folder.iterdir()] == ["bus.tree"]
+    assert (folder / "bus.tree").read_text() == "mine"
 
 
 def test_a_closed_server_leaves_its_successors_file(emu: Emulator, server: SocketServer) -> None:

@@ -10,7 +10,6 @@ import select
 import shlex
 import socket
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,13 +63,6 @@ A = 0x50
 DR4 = "qsfpdd-400g-dr4"
 TWO = {"version": 1, "ports": {"a": {"profile": DR4, "bus": 1}, "b": {"profile": DR4, "bus": 2}}}
 UNTOUCHED = 0xA5  # what the driver leaves where a status is to come
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Short: sockets have room for 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="cmis") as name:
-        yield Path(name)
 
 
 @pytest.fixture
