@@ -7,14 +7,13 @@ and the control requests that reach it, with the pins and the presence of a cage
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cmis_emu.bus.optoe import Optoe
-from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.emulator import Emulator
 from cmis_emu.errors import InputError
-from cmis_emu.port import Port
 
 RESET_MS_MAX = 10_000
 
@@ -39,11 +38,8 @@ class OptoeFiles:
     def driver(self, name: str) -> Optoe:
         """The driver of a port. Raises InputError for a port that is not there."""
         if name not in self._drivers:
-            self._emulator.bus_of(name)
-
-            def bus() -> VirtualBus:
-                return self._emulator.bus_of(name)
-
+            bus = partial(self._emulator.bus_of, name)
+            bus()  # it is there
             self._drivers[name] = Optoe(bus, self._emulator.clock)
         return self._drivers[name]
 
@@ -84,7 +80,7 @@ class OptoeFiles:
         duration_ms = int(request["duration_ms"])
         if not 0 < duration_ms <= RESET_MS_MAX:
             raise InputError(f"{duration_ms} ms", f"1 to {RESET_MS_MAX} ms", field="reset")
-        port: Port = self._emulator.port(str(request["port"]))
+        port = self._emulator.port(str(request["port"]))
         port.pins.ResetL = False
         try:
             self._emulator.clock.wait(duration_ms * NS_PER_MS)

@@ -56,7 +56,7 @@ class PortSlots:
         """A fresh module of the product that was there last."""
         if self._look(name) is None:
             port = self._ports[name]
-            port.insert(self._profiles.get(name) or self._product(None))
+            port.insert(self._product_of(name))
             for bank, page, address, data in self._waiting.pop(name, ()):
                 port.module.poke(page, address, data, bank)
 
@@ -93,7 +93,7 @@ class PortSlots:
 
     def factory(self, name: str, bank: int, page: int, address: int, length: int) -> bytes:
         """What the profile says and what waits for the module; zeros where it has no such page."""
-        product = self._profiles.get(name) or self._product(None)
+        product = self._product_of(name)
         found = bytearray(product.image.get(page, bytes(PAGE_BYTES)))
         for on_bank, on_page, at, data in self._waiting.get(name, ()):
             if (on_bank, on_page) == (bank, page):
@@ -104,7 +104,7 @@ class PortSlots:
         """Bytes that a host can write are left to the bus, and so are bits."""
         module = self._look(name)
         if module is None:
-            product = self._profiles.get(name) or self._product(None)
+            product = self._product_of(name)
             if page not in product.compiled.pages:
                 raise InputError(f"page {page:02X}h", f"one that a {product.name} has")
             self._waiting.setdefault(name, []).append((bank, page, address, data))
@@ -117,6 +117,10 @@ class PortSlots:
         if module is not None:
             self._profiles[name] = module.profile
         return module
+
+    def _product_of(self, name: str) -> Profile:
+        """What `plug` plugs into a cage."""
+        return self._profiles.get(name) or self._product(None)
 
     def _product(self, profile: str | None) -> Profile:
         if profile is not None:

@@ -11,7 +11,6 @@ from test_commands import Running, call, needs_i2c_tools
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.usbip.hub import Hub
-from cmis_emu.bus.ways import Served
 from cmis_emu.control import ControlServer
 
 PANEL = "front-panel-32"
@@ -59,10 +58,9 @@ def test_run_says_what_there_is_and_a_port_is_judged_on_its_bus(tmp_path: Path) 
         emulator.process.kill()
 
 
-def test_only_the_adapter_is_one_for_usb(tmp_path: Path) -> None:
+def test_only_the_adapter_is_one_for_usb() -> None:
     with Emulator.load(PANEL, ManualClock()) as emu:
-        served = Served(emu.buses, emu.lock)
-        assert Hub(served.buses, served.lock).bus_ids() == {"1-0": 0}
+        assert Hub(emu.buses, emu.lock).bus_ids() == {"1-0": 0}
         control = ControlServer(emu)
         assert json.loads(control(b'{"op": "adapters"}'))["ok"] == [0]
         assert json.loads(control(b'{"op": "buses"}'))["ok"] == list(range(41))

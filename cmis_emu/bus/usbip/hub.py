@@ -1,8 +1,7 @@
 """All adapters of an emulator as USB devices on one hub, and the hosts that have them plugged in.
 
 Owns names and numbers: each bus is one adapter, bus 7 is bus id 1-7. Channels of muxes are none: a host's kernel makes
-buses of those by itself. Several hosts may have the same adapter
-plugged in; then they are several masters on that bus.
+buses of those by itself. Several hosts may have the same adapter plugged in; then they are several masters on that bus.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ guests may ask at the same one, and are several masters on that bus then.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import socket
@@ -33,8 +32,7 @@ class VhostUserServer:
     def __init__(self, places: Mapping[int, Path], served: Served) -> None:
         self.places = dict(places)
         self._lock = served.lock
-        self._open = ExitStack()
-        with contextlib.ExitStack() as undo:
+        with ExitStack() as undo:
             for number, path in self.places.items():
                 file = SocketFile(path, "choose another path")
                 undo.callback(file.remove)
