@@ -25,13 +25,15 @@ class Options:
     def read(cls, text: str, known: Mapping[str, str], field: str) -> Options:
         """From text. known: options by name, with an example. Raises InputError."""
         try:
-            pairs = parse_qsl(text, strict_parsing=True) if text else []
+            pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True) if text else []
         except ValueError:
             examples = "&".join(f"{name}={value}" for name, value in known.items())
             raise InputError(repr(text), f"options such as {examples}", field=field) from None
-        for name, _ in pairs:
+        for name, value in pairs:
             if name not in known:
                 raise InputError(f"option {name!r}", f"one of {', '.join(known)}", field=field)
+            if not value:
+                raise InputError(f"{name}=", f"a value, such as {name}={known[name]}", field=field)
         values = dict(pairs)
         if len(values) != len(pairs):
             raise InputError(repr(text), "each option once", field=field)

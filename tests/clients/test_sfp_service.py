@@ -583,7 +583,8 @@ def test_the_way_is_told_and_warns(emu: Emulator) -> None:
 @pytest.mark.parametrize(
     "address",
     ["", "x", "127.0.0.1:", "127.0.0.1:70000", "1:2:-3", "0?", "0?first", "0?first=-1", "0?first=x", "0?writes=all",
-     "0?first=1&first=2", "0?profile=", "0?unknown=1", f"0?first={2**40}"],
+     "0?first=1&first=2", "0?first=", "0?first=0x1", "0?writes=any&profile=", "0?profile=", "0?unknown=1",
+     f"0?first={2**40}"],
 )  # fmt: skip
 def test_addresses_that_are_none(emu: Emulator, address: str) -> None:
     with pytest.raises(InputError):

@@ -112,7 +112,17 @@ def test_a_bus_of_its_own(device: PtyBoard) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@1", "/dev/ttyACM0@", "/dev/ttyACM0@x", "/dev/ttyACM0?pins=sfp", "/dev/x?y", "/dev/x?hold=1e9"]
+    "text",
+    [
+        "",
+        "@1",
+        "/dev/ttyACM0@",
+        "/dev/ttyACM0@x",
+        "/dev/ttyACM0?pins=sfp",
+        "/dev/x?y",
+        "/dev/x?hold=1e9",
+        "/dev/x?hold=",
+    ],
 )
 def test_addresses_that_nobody_can_read(text: str) -> None:
     with pytest.raises(InputError):

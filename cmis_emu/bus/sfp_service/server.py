@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from cmis_emu.bus.endpoint import exposure, read_endpoint
+from cmis_emu.bus.options import Options
 from cmis_emu.bus.sfp_service.service import Place, ServiceError, SfpService
 from cmis_emu.bus.slots import SlotInfo
 from cmis_emu.bus.target import HALF
@@ -38,6 +38,8 @@ EVENTS_MAX = 10_000
 
 _CLOSE_S = 5
 _INDEX_END = 2**31
+_FIELD = "--serve grpc"
+_OPTIONS = {"first": "0", "writes": "any", "profile": "NAME"}
 _WRITE_MAX = 2 * HALF
 _STATE = "DPStateHostLaneEnum."
 """What clients of this service know the states of data paths by: this, and the CMIS name in capitals."""
@@ -46,8 +48,8 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Behind the address, as `?first=0&writes=any&profile=NAME`."""
+class Settings:
+    """What the options behind the address say."""
 
     first: int | None = None
     overwrite: bool = False
@@ -85,16 +87,16 @@ class _Monitor:
 class GrpcServer:
     """Serves until `close`. Port 0 is any free one; `address` says which."""
 
-    def __init__(self, host: str, port: int, served: Served, options: Options) -> None:
+    def __init__(self, host: str, port: int, served: Served, settings: Settings) -> None:
         if served.slots is None:
             raise NotAvailableError("grpc: found no cages to serve, expected those of an emulator")
         self._slots = served.slots
         self._lock = served.lock
         with self._lock:
             self._service = SfpService(
-                served.slots, first=options.first, overwrite=options.overwrite, profile=options.profile
+                served.slots, first=settings.first, overwrite=settings.overwrite, profile=settings.profile
             )
-        self._overwrite = options.overwrite
+        self._overwrite = settings.overwrite
         self._monitors: set[_Monitor] = set()
         self._guard = threading.Lock()
         self._closed = False
@@ -255,20 +257,14 @@ def _info(index: int, info: SlotInfo) -> Any:
 def serve(address: str, served: Served) -> GrpcServer:
     """The way `grpc:[HOST:]PORT[?first=N&writes=any&profile=NAME]`."""
     place, question, text = address.partition("?")
-    return GrpcServer(*read_endpoint("grpc", place, PORT), served, _options(text) if question else Options())
+    if question and not text:
+        raise InputError(repr(address), f"options behind the question mark: {', '.join(_OPTIONS)}", field=_FIELD)
+    return GrpcServer(*read_endpoint("grpc", place, PORT), served, _settings(Options.read(text, _OPTIONS, _FIELD)))
 
 
-def _options(text: str) -> Options:
-    expected = "options first=NUMBER, writes=any (or rules), profile=NAME, each once, joined by &"
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise InputError(repr(text), expected, field="--serve grpc") from None
-    found = dict(pairs)
-    first, writes = found.pop("first", None), found.pop("writes", "rules")
-    profile = found.pop("profile", None)
-    number = first is None or (first.isascii() and first.isdecimal() and int(first) < _INDEX_END)
-    once = len({key for key, _ in pairs}) == len(pairs) > 0
-    if found or not once or writes not in ("any", "rules") or not number or profile == "":
-        raise InputError(repr(text), expected, field="--serve grpc")
-    return Options(None if first is None else int(first), writes == "any", profile)
+def _settings(options: Options) -> Settings:
+    first = options.values.get("first")
+    if first is not None and not (first.isascii() and first.isdecimal() and int(first) < _INDEX_END):
+        raise InputError(f"first={first}", f"first from 0 to {_INDEX_END - 1}", field=_FIELD)
+    overwrite = options.choice("writes", "rules", "any") == "any"
+    return Settings(None if first is None else int(first), overwrite, options.values.get("profile"))
