@@ -260,6 +260,8 @@ def test_waiting_in_every_way(client: Any, kernel: str) -> None:
         "recvfrom": [head, [0, 0]],
         "epoll": [1],
         "recvmsg": [head, 0, 0, [0, 0]],
+        "read": head,
+        "read, fortified": head,
         "cut short": [40, True],
         "length first": True,
         "three at once": [[found["three at once"][0][0], 7], [2, 7], [2, 8], [found["three at once"][0][0], 7], [2, 7]],

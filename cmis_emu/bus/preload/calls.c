@@ -245,7 +245,8 @@ REPLACES ssize_t __read_chk(int fd, void *buffer, size_t count, size_t room)
 {
     if (count > room)
         return NEXT(__read_chk)(fd, buffer, count, room);
-    TRANSFER_OR(fd, do_plain(connection, fd, buffer, count, true), NEXT(__read_chk)(fd, buffer, count, room));
+    TRANSFER_OR(fd, do_plain(connection, fd, buffer, count, true),
+                netlink_received(buffer, count, NEXT(__read_chk)(fd, buffer, count, room), 0));
 }
 
 REPLACES ssize_t write(int fd, const void *buffer, size_t count)
