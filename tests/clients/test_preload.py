@@ -551,6 +551,7 @@ def test_a_silent_server_is_etimedout(server: FakeBusServer, python: Python) -> 
             signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         silent = [i2c_msg.read(int(os.environ["ADDRESS"]), 1)]
         print(fails(rdwr, fd, silent), fails(rdwr, fd, silent))
+        signal.setitimer(signal.ITIMER_REAL, 0)  # at its end, Python has no handler any more
     """
     settings = {"ADDRESS": str(SILENT), "CMIS_EMU_TIMEOUT_MS": "300"}
     assert python(script, **settings) == ["ETIMEDOUT ENODEV"]
