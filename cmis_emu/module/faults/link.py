@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmis_emu.module.faults.seam import Rule, Seam
+from cmis_emu.module.faults.seam import Rule, Seam, meets
 from cmis_emu.occasions import Occasions
 from cmis_emu.physics.parameters import PlantParameters
 from cmis_emu.physics.receiver import WORST_BER, Decision
@@ -74,7 +74,7 @@ class LinkFaults(Seam[Penalty | NeedsToggle | EarlySignal]):
     def penalty(self, lane: int, on_light: bool) -> Penalty | None:
         """What a receiver gets whose adaptation begins. `lane`: of the module."""
         for rule in self.rules:
-            meant = isinstance(rule, Penalty) and _meets(rule.lanes, lane) and (on_light or not rule.on_light)
+            meant = isinstance(rule, Penalty) and meets(rule.lanes, lane) and (on_light or not rule.on_light)
             if meant and isinstance(rule, Penalty) and rule.occasions.take():
                 return rule
         return None
@@ -88,8 +88,4 @@ class LinkFaults(Seam[Penalty | NeedsToggle | EarlySignal]):
         return self._struck(EarlySignal, lane)
 
     def _struck(self, kind: type[NeedsToggle | EarlySignal], lane: int) -> bool:
-        return any(isinstance(rule, kind) and _meets(rule.lanes, lane) and rule.occasions.take() for rule in self.rules)
-
-
-def _meets(lanes: frozenset[int] | None, lane: int) -> bool:
-    return lanes is None or lane in lanes
+        return any(isinstance(rule, kind) and meets(rule.lanes, lane) and rule.occasions.take() for rule in self.rules)
