@@ -177,7 +177,7 @@ class Meter:
         first, interval_s = LANES * bank.bank, self._grid.fine_ns / NS_PER_S
         plant = self._plant
         return {
-            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.media_lane_bps, interval_s),
+            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.media_receiver.lane_bps, interval_s),
             Side.MEDIA: MediaReception(bank, plant, first, interval_s),
         }
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from cmis_emu.module.faults.seam import Rule, Seam, meets
 from cmis_emu.occasions import Occasions
-from cmis_emu.physics.parameters import PlantParameters
-from cmis_emu.physics.receiver import WORST_BER, Decision
+from cmis_emu.physics.coherent import CoherentParameters
+from cmis_emu.physics.receiver import WORST_BER, Decision, ReceiverParameters
 
 LEAST_BER = 1e-30
 """Below, no change of the error ratio is told as a change of eSNR."""
@@ -31,7 +31,7 @@ class Penalty(Rule):
     loss_db: float = 0.0
     on_light: bool = False
 
-    def worsen(self, settled: Decision, receiver: PlantParameters) -> Decision:
+    def worsen(self, settled: Decision, receiver: ReceiverParameters | CoherentParameters) -> Decision:
         """What a receiver makes of light under this penalty."""
         esnr_db, ber = settled
         if self.loss_db:
