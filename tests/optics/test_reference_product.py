@@ -44,17 +44,6 @@ FEC_LIMIT = 2.4e-4
 MEDIA_GENERATOR, MEDIA_CHECKER, CHECKER_LOL_MEDIA = 152, 168, 139  # pages 13h and 14h
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("reference")
-
-
-@pytest.fixture(scope="module")
-def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
-    with warm(joined(nominal(folder))) as emu:
-        yield emu, emu.snapshot()
-
-
 def word(host: Host, page: int, offset: int) -> int:
     return int.from_bytes(host.read(page, offset, 2), "big")
 
