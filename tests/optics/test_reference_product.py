@@ -1,4 +1,4 @@
-"""What is said of a 400G DR4 module, claim by claim, as a host finds it over the bus (issue 4).
+"""What is said of a 400G DR4 module, claim by claim, as a host finds it over the bus.
 
 The wording is that of a general description; where the model says that it is loose, the test says how.
 """
