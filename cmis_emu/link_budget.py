@@ -71,7 +71,7 @@ def _reception(module: Module, lane: int, now_ns: int) -> dict[str, Any]:
     """What the receiver's DSP makes of it; `limit_esnr_db`: where its errors are the most that the FEC is made for."""
     bank, index = divmod(lane - 1, 8)
     signals = module.banks[bank].signals if bank < len(module.banks) else None
-    receiver = module.plant.parameters
+    receiver = module.plant.parameters.media_receiver
     if signals is None:
         return {"los": None, "locked": None, "esnr_db": None, "ber": None, "limit_ber": None, "limit_esnr_db": None}
     recovery = signals.recovery

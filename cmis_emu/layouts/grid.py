@@ -18,7 +18,6 @@ class Grid:
 
     code: int
     name: str  # as it ends the names of its fields on page 04h
-    spacing_ghz: float
     step_mhz: float
     shift: int = 0
     multiple: int = 1
@@ -29,8 +28,7 @@ class Grid:
 
     def channel_at(self, frequency_mhz: float) -> int | None:
         """The channel of a frequency; None for one that is not on the grid."""
-        steps = round((frequency_mhz - ANCHOR_MHZ) / self.step_mhz)
-        channel = steps - self.shift
+        channel = self.nearest(frequency_mhz)
         on_grid = channel % self.multiple == 0 and self.frequency_mhz(channel) == round(frequency_mhz)
         return channel if on_grid else None
 
@@ -50,15 +48,16 @@ class Grid:
 GRIDS = {
     grid.code: grid
     for grid in (
-        Grid(0, "3p125GHz", 3.125, 3_125),
-        Grid(1, "6p25GHz", 6.25, 6_250),
-        Grid(2, "12p5GHz", 12.5, 12_500),
-        Grid(3, "25GHz", 25.0, 25_000),
-        Grid(4, "50GHz", 50.0, 50_000),
-        Grid(5, "100GHz", 100.0, 100_000),
-        Grid(6, "33GHz", 100 / 3, 100_000 / 3),
-        Grid(7, "75GHz", 75.0, 25_000, multiple=3),
-        Grid(8, "150GHz", 150.0, 25_000, shift=3, multiple=6),
-        Grid(9, "300GHz", 300.0, 12_500, shift=-9, multiple=24),
+        Grid(0, "3p125GHz", 3_125),
+        Grid(1, "6p25GHz", 6_250),
+        Grid(2, "12p5GHz", 12_500),
+        Grid(3, "25GHz", 25_000),
+        Grid(4, "50GHz", 50_000),
+        Grid(5, "100GHz", 100_000),
+        Grid(6, "33GHz", 100_000 / 3),
+        Grid(7, "75GHz", 25_000, multiple=3),
+        Grid(8, "150GHz", 25_000, shift=3, multiple=6),
+        Grid(9, "300GHz", 12_500, shift=-9, multiple=24),
     )
 }
+BY_NAME = {grid.name: grid for grid in GRIDS.values()}

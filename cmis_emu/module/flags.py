@@ -71,8 +71,7 @@ class Flags:
         self.asserted = False
         self._blocks: list[_Block] = []
         self._summaries: list[tuple[Cell, list[tuple[bytearray, int, int]]]] = []
-        self._lasers: list[tuple[Cell, bytearray]] = []  # the summary of each lane's byte of page 12h
-        self._laser_flags = Cell(memory.regmap.field("TuningCompleteFlagTx"), memory.lower).slots
+        self._lasers: list[tuple[Cell, Cell]] = []  # of page 12h: a summary, and a flag of each byte that it sums up
         self.on_set: Callable[[Page, int, int], None] | None = None  # bits are set, whether or not they were
         self._deasserted = memory.cell("InterruptDeasserted")
         banks = range(max(bank for _, bank in memory.pages) + 1)
@@ -97,8 +96,8 @@ class Flags:
             if spans and number != LOWER:
                 self._summaries.append((memory.cell(f"FlagsSummaryBank{bank}{name}"), spans))
         if (LASERS_PAGE, bank) in memory.pages:
-            data = memory.page(LASERS_PAGE, bank).data
-            self._lasers.append((memory.cell("LaserTuningFlagSummaryTx", bank), data))
+            cells = memory.cell("LaserTuningFlagSummaryTx", bank), memory.cell("TuningCompleteFlagTx", bank)
+            self._lasers.append(cells)
 
     # -- what the rest of the module reports -----------------------------------------------------
 
@@ -273,8 +272,8 @@ class Flags:
         """Summary, InterruptDeasserted and the pin, from the bytes as they are (FLG-06, FLG-07, MSM-11)."""
         for cell, spans in self._summaries:
             cell.set(int(any(any(data[first:last]) for data, first, last in spans)))
-        for cell, data in self._lasers:
-            cell.set_bits(sum(1 << n for n, slot in enumerate(self._laser_flags) if data[slot[0]]))  # TUN-08
+        for cell, flags in self._lasers:
+            cell.set_bits(sum(1 << n for n, slot in enumerate(flags.slots) if flags.data[slot[0]]))  # TUN-08
         asserted = any(block.unmasked() for block in self._blocks)
         self._deasserted.set(int(not asserted))
         if asserted != self.asserted:

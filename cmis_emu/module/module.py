@@ -34,7 +34,6 @@ from cmis_emu.module.vdm.controller import Vdm
 from cmis_emu.module.vdm.plan import VdmPlan
 from cmis_emu.physics.parameters import Environment, PowerMode
 from cmis_emu.physics.plant import ModulePlant
-from cmis_emu.registers.field import Access, OnRead
 from cmis_emu.registers.memory import Cell, Memory, Write
 from cmis_emu.registers.view import View, show
 
@@ -292,7 +291,7 @@ class Module:
         self.memory.update_checksum(field)
         if field.name == USER_DATA:
             self.nonvolatile.keep_user_data()
-        if field.access is Access.RO and not field.volatile and field.on_read is OnRead.NONE:
+        if field.static:
             self.memory.keep(field)
         self._stored()
 

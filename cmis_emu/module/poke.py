@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cmis_emu.registers.field import Access, OnRead
 from cmis_emu.registers.memory import Memory, Page
 from cmis_emu.registers.place import Place
 
@@ -56,7 +55,7 @@ def _keep_static(memory: Memory, page: Page, address: int, length: int) -> None:
         first, last = each.span
         if first >= end or last < address:
             continue
-        if each.access is Access.RO and not each.volatile and each.on_read is OnRead.NONE:
+        if each.static:
             if checksum is None or not address <= checksum.at < end:  # a checksum that is written is meant
                 memory.update_checksum(each)
             memory.keep(each)

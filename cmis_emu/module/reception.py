@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.vdm.observables import Measure
-from cmis_emu.module.vdm.reception import PathLanes, bursts_of, frame_errors, frame_measure, frames_per_s
+from cmis_emu.module.vdm.reception import PathLanes, bursts_of, frame_errors, frames_per_s
 from cmis_emu.physics import coherent
 from cmis_emu.physics.fec import Bursts, sew_max
 from cmis_emu.physics.noise import MAX_SIGMA
@@ -57,7 +57,10 @@ class MediaReception:
 
     def ferc(self, path: PathLanes, sample: int, at_ns: int) -> float:
         """Errored frames ratio: that of uncorrectable codewords."""
-        bers = [self.ber(lane, sample, at_ns) for lane in path.media_lanes]
+        return self._spoiled([self.ber(lane, sample, at_ns) for lane in path.media_lanes], path)
+
+    def _spoiled(self, bers: list[float], path: PathLanes) -> float:
+        """Uncorrectable codewords among those of a path whose lanes have such errors."""
         p = self.plant.parameters.coherent
         return frame_errors(bers, self._bursts(path)) if p is None else coherent.codeword_error_ratio(max(bers), p)
 
@@ -67,12 +70,12 @@ class MediaReception:
         return float(sew_max(bers, self.frames_per_s(path) * self.interval_s, self._bursts(path)))
 
     def _bursts(self, path: PathLanes) -> Bursts:
-        return bursts_of(path, self.plant.parameters.media_lane_bps, self.plant.burst_continuation)
+        return bursts_of(path, self.plant.parameters.media_receiver.lane_bps, self.plant.burst_continuation)
 
     def frames_per_s(self, path: PathLanes) -> float:
         """Codewords each second."""
         p = self.plant.parameters
-        return frames_per_s(path, p.media_lane_bps) if p.coherent is None else p.coherent.frames_per_s
+        return frames_per_s(path, p.media_receiver.lane_bps) if p.coherent is None else p.coherent.frames_per_s
 
     def found_ns(self, lane: int) -> int:
         """When the first adaptation in this activation of its data path is as good as over."""
@@ -90,11 +93,10 @@ class MediaReception:
         low, high = [ber for _, ber in best], [ber for _, ber in worst]
         if measure is Measure.BER or not isinstance(resource, PathLanes):
             return low[0], high[0]
-        p = self.plant.parameters.coherent
-        if p is not None:
-            return coherent.codeword_error_ratio(max(low), p), coherent.codeword_error_ratio(max(high), p)
+        if measure is Measure.FERC:
+            return self._spoiled(low, resource), self._spoiled(high, resource)
         frames, bursts = self.frames_per_s(resource) * self.interval_s, self._bursts(resource)
-        return frame_measure(measure, low, frames, bursts), frame_measure(measure, high, frames, bursts)
+        return float(sew_max(low, frames, bursts)), float(sew_max(high, frames, bursts))
 
     def _bounds(
         self, lane: int, at_ns: int, horizon_ns: int, jitter_db: float

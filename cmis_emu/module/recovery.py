@@ -63,7 +63,7 @@ class Recovery:
         self._media_lanes = media_lanes
         self._on_average = on_average
         self._changed = changed
-        self._ber_of_esnr = plant.parameters.ber_of_esnr
+        self._receiver = plant.parameters.media_receiver
         self._trip_w = (plant.parameters.los_assert_w, plant.parameters.los_deassert_w)
         self._lanes = {lane: _Lane() for lane in media_lanes}
         self._timers: dict[int, Event] = {}
@@ -195,8 +195,8 @@ class Recovery:
                 lane.penalty = self._faults.penalty(self._first + number, lane.worked)
         final = self._plant.esnr(self._first + number, now)
         if lane.penalty is not None:
-            worse = lane.penalty.worsen(Decision(final.value, self._ber_of_esnr(final.value)), self._plant.parameters)
-            final = final._replace(value=worse.esnr_db)
+            settled = Decision(final.value, self._receiver.ber_of_esnr(final.value))
+            final = final._replace(value=self._worsened(lane, settled).esnr_db)
         reached = esnr_at((now - since_ns) / NS_PER_S, final.value, law.start_db, lane.tau_s)
         if lane.locked and reached < law.unlock_db:
             lane.locked = False
@@ -255,19 +255,22 @@ class Recovery:
             kept = self._kept[key] = self._plant.receive(self._first + number, at_ns, jitter_db)
         return kept
 
+    def _worsened(self, lane: _Lane, settled: Decision) -> Decision:
+        """With the penalty of this adaptation, if there is one."""
+        return settled if lane.penalty is None else lane.penalty.worsen(settled, self._receiver)
+
     def _adapted(self, lane: _Lane, settled: Decision, at_ns: int) -> Decision:
         """What an adaptation on its way to `settled` has reached."""
         if lane.since_ns is None:
             return DARK
-        if lane.penalty is not None:
-            settled = lane.penalty.worsen(settled, self._plant.parameters)
+        settled = self._worsened(lane, settled)
         elapsed_s = (at_ns - lane.since_ns) / NS_PER_S
         if elapsed_s > ENDLESS * lane.tau_s:
             return settled
         reached_db = esnr_at(elapsed_s, settled.esnr_db, self._law.start_db, lane.tau_s)
         if settled.esnr_db - reached_db < SETTLED_DB:
             return settled
-        return Decision(reached_db, max(settled.ber, self._ber_of_esnr(reached_db)))
+        return Decision(reached_db, max(settled.ber, self._receiver.ber_of_esnr(reached_db)))
 
     def esnr_db(self, number: int, at_ns: int, jitter_db: float = 0.0) -> float:
         """eSNR that the DSP of a media lane has reached; 0 without a signal."""
@@ -295,9 +298,7 @@ class Recovery:
             kept = self._plant.receive_bounds(self._first + number, at_ns, horizon_ns / NS_PER_S, jitter_db)
             self._kept_bounds[key] = kept
         worst, best = kept
-        return self._adapted(lane, worst, at_ns), best if lane.penalty is None else lane.penalty.worsen(
-            best, self._plant.parameters
-        )
+        return self._adapted(lane, worst, at_ns), self._worsened(lane, best)
 
     # -- faults ------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from cmis_emu.physics.inverse import level_db_of
+from cmis_emu.physics.receiver import q_function
 from cmis_emu.physics.units import db_to_ratio, dbm_to_w, ratio_to_db
 
 BER_ALARM, BER_WARNING = 1.25e-2, 1.1e-2  # before the FEC; the alarm is what CFEC corrects
@@ -54,6 +56,24 @@ class CoherentParameters:
         """Blocks of CFEC each second."""
         return self.client_bps / self.frame_bits
 
+    @property
+    def lane_bps(self) -> float:
+        """Bits of the host's signal that a media lane carries each second."""
+        return self.client_bps
+
+    @property
+    def limit_ber(self) -> float:
+        """The errors that its FEC is made for."""
+        return self.cfec_ber
+
+    def ber_of_esnr(self, esnr_db: float) -> float:
+        """Error ratio that belongs to a reported eSNR."""
+        return ber(esnr_db - self.reported_offset_db)
+
+    def esnr_of_ber(self, ratio: float) -> float:
+        """The reported eSNR at which there are so many errors."""
+        return reported_esnr_db(snr_of_ber(ratio), self)
+
 
 ZR = CoherentParameters()
 PRESETS = {"400zr": ZR}
@@ -83,10 +103,15 @@ def dgd_ps(fibre_ps2: float) -> float:
     return math.sqrt(DGD_INSIDE_PS**2 + fibre_ps2)
 
 
+def line_of(dispersion_ps_nm: float, fibre_ps2: float, pdl_db: float) -> Line:
+    """A line with such a dispersion, and such a square of its own differential delay, and what goes with that."""
+    delay_ps = dgd_ps(fibre_ps2)
+    return Line(dispersion_ps_nm, delay_ps, SOPMD_OF_DGD * delay_ps**2, pdl_db)
+
+
 def line(length_km: float, pdl_db: float = 0.0) -> Line:
-    """A line of plain fibre: mean differential delay, and what goes with it."""
-    delay_ps = dgd_ps(fibre_dgd_ps2(length_km))
-    return Line(DISPERSION_PS_NM_KM * length_km, delay_ps, SOPMD_OF_DGD * delay_ps**2, pdl_db)
+    """A line of plain fibre."""
+    return line_of(DISPERSION_PS_NM_KM * length_km, fibre_dgd_ps2(length_km), pdl_db)
 
 
 def fibre_dgd_ps2(length_km: float) -> float:
@@ -132,21 +157,12 @@ def ber(snr: float) -> float:
 
 def snr_of_ber(ratio: float) -> float:
     """The SNR in dB at which `ber` gives `ratio`, between -20 and 40 dB."""
-    low, high = -20.0, 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if ber(middle) > ratio else (low, middle)
-    return (low + high) / 2
+    return level_db_of(ber, ratio, -20.0, 40.0)
 
 
 def q_factor_db(ratio: float) -> float:
     """Q in dB that belongs to an error ratio: that of a signal of two levels."""
-    low, high = -20.0, 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        here = 0.5 * math.erfc(db_to_ratio(middle / 2) / math.sqrt(2))
-        low, high = (middle, high) if here > ratio else (low, middle)
-    return (low + high) / 2
+    return level_db_of(lambda q_db: q_function(db_to_ratio(q_db / 2)), ratio, -20.0, 40.0)
 
 
 def reported_esnr_db(snr: float, receiver: CoherentParameters = ZR) -> float:

@@ -51,8 +51,7 @@ def read(receiver: CoherentReceiver, beam: Beam, power_w: float, worse_db: float
     if offset is None or abs(offset) > p.capture_ghz or power_w <= 0.0:
         return None
     osnr_db = -ratio_to_db(beam.noise_ratio + beam.ase_w / power_w)
-    delay_ps = coherent.dgd_ps(beam.dgd_ps2)
-    way = Line(beam.dispersion_ps_nm, delay_ps, coherent.SOPMD_OF_DGD * delay_ps**2, p.inner_pdl_db)
+    way = coherent.line_of(beam.dispersion_ps_nm, beam.dgd_ps2, p.inner_pdl_db)
     snr = coherent.snr_db(osnr_db, w_to_dbm(power_w), way, p) - worse_db
     return CoherentReading(snr, osnr_db, way, offset, power_w, power_w * overlap(offset, p))
 

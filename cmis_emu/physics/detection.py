@@ -62,8 +62,8 @@ def detect_bounds(
 ) -> tuple[Decision, Decision]:
     """The worst and the best that `detect` can give in the next `horizon_s`, while no input changes."""
     power, tdecq = light.trend(now_ns), light.beam(now_ns).tdecq_db
-    moves_w = min(power.remaining, power.rate * horizon_s)
-    moves_db = min(tdecq.remaining, tdecq.rate * horizon_s) + min(warm.remaining, warm.rate * horizon_s)
+    moves_w = power.moves(horizon_s)
+    moves_db = tdecq.moves(horizon_s) + warm.moves(horizon_s)
     low_w, high_w = max(0.0, power.value - moves_w), power.value + moves_w
     # More light is better until the receiver is overloaded; the bounds are wide there, and right below.
     ends = [

@@ -51,7 +51,7 @@ class Strand:
         self._extra_db = 0.0
         self._reflectances_db: tuple[float, ...] = ()
         self._cut = False
-        self._passed: dict[float, tuple[float, float]] = {}  # transmission and dispersion, by wavelength
+        self._passed: dict[float, tuple[float, float, float]] = {}  # transmission, dispersion and noise, by wavelength
         self._interference: float | None = None
         self.observers: list[LightObserver] = []
 
@@ -143,14 +143,15 @@ class Strand:
         """Chromatic dispersion of the path in ps/nm."""
         return self._of(wavelength_nm)[1]
 
-    def _of(self, wavelength_nm: float) -> tuple[float, float]:
+    def _of(self, wavelength_nm: float) -> tuple[float, float, float]:
         """The same until something happens to the strand."""
         known = self._passed.get(wavelength_nm)
         if known is None:
             if len(self._passed) >= KEPT:  # light that is tuned passes with ever new wavelengths
                 self._passed.clear()
             ratio = 0.0 if self._cut else db_to_ratio(-self._net_loss_db(wavelength_nm))
-            known = self._passed[wavelength_nm] = ratio, self._path.dispersion_ps_nm(wavelength_nm)
+            dispersion_ps_nm, ase_w = self._path.dispersion_ps_nm(wavelength_nm), self._ase_w(wavelength_nm)
+            known = self._passed[wavelength_nm] = ratio, dispersion_ps_nm, ase_w
         return known
 
     def _net_loss_db(self, wavelength_nm: float) -> float:
@@ -166,7 +167,11 @@ class Strand:
         return fibre_dgd_ps2(self._path.length_m / 1000) if self._path.glass.single_mode else 0.0
 
     def ase_w(self, wavelength_nm: float) -> float:
-        """What its amplifiers add within 0.1 nm, in W at the far end; extra loss lies in the first span."""
+        """What its amplifiers add within 0.1 nm, in W at the far end."""
+        return self._of(wavelength_nm)[2]
+
+    def _ase_w(self, wavelength_nm: float) -> float:
+        """Extra loss lies in the first span."""
         line = self._amplifiers
         if line is None or self._cut or not line.works(wavelength_nm):
             return 0.0

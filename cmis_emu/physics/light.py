@@ -19,6 +19,10 @@ class Trend(NamedTuple):
     rate: float = 0.0
     remaining: float = 0.0
 
+    def moves(self, seconds: float) -> float:
+        """How far it can get within a time."""
+        return min(self.remaining, self.rate * seconds)
+
 
 class Stream(NamedTuple):
     """The signal of one electrical lane: traffic, noise, or the code of a test pattern; perhaps inverted."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from cmis_emu.physics import coherent as coherent_law
 from cmis_emu.physics.acquisition import AcquisitionParameters
 from cmis_emu.physics.coherent import CoherentParameters
 from cmis_emu.physics.laser import EML_1310, LaserParameters
-from cmis_emu.physics.pmd import PMDS, CoherentPmd, Pmd
-from cmis_emu.physics.receiver import DR_TYPICAL, ReceiverParameters, ber_of_esnr, esnr_of_ber
+from cmis_emu.physics.pmd import PMDS, AnyPmd
+from cmis_emu.physics.receiver import DR_TYPICAL, ReceiverParameters
 from cmis_emu.physics.supply import SupplyParameters
 from cmis_emu.physics.tec import TecParameters
 from cmis_emu.physics.thermal import ThermalParameters
@@ -68,9 +67,7 @@ class PlantParameters:
 
     host_lanes: int = 8
     media_lanes: int = 4
-    pmd: Pmd | CoherentPmd | None = PMDS[
-        "400gbase-dr4"
-    ]  # the optical interface; None where the cable belongs to the module
+    pmd: AnyPmd | None = PMDS["400gbase-dr4"]  # the optical interface; None where the cable belongs to the module
     lanes_per_laser: int = 1  # silicon photonics: one laser feeds two lanes
     laser: LaserParameters = EML_1310
     tec: TecParameters | None = field(default_factory=TecParameters)
@@ -101,26 +98,9 @@ class PlantParameters:
         return CAPTIVE_NM if self.pmd is None else self.pmd.lane_wavelength_nm(lane)
 
     @property
-    def media_lane_bps(self) -> float:
-        """Bits of the host's signal that a media lane carries each second."""
-        if self.coherent is not None:
-            return self.coherent.client_bps
-        return self.receiver.symbol_rate_bd * self.receiver.bits_per_symbol
-
-    def ber_of_esnr(self, esnr_db: float) -> float:
-        """Error ratio that belongs to a reported eSNR."""
-        p = self.coherent
-        return ber_of_esnr(esnr_db) if p is None else coherent_law.ber(esnr_db - p.reported_offset_db)
-
-    def esnr_of_ber(self, ratio: float) -> float:
-        """The reported eSNR at which there are so many errors."""
-        p = self.coherent
-        return esnr_of_ber(ratio) if p is None else coherent_law.snr_of_ber(ratio) + p.reported_offset_db
-
-    @property
-    def limit_ber(self) -> float:
-        """The errors that its FEC is made for."""
-        return self.receiver.calibration_ber if self.coherent is None else self.coherent.cfec_ber
+    def media_receiver(self) -> ReceiverParameters | CoherentParameters:
+        """The receiver of its media lanes, of either kind."""
+        return self.receiver if self.coherent is None else self.coherent
 
     @property
     def los_assert_w(self) -> float:

@@ -107,11 +107,10 @@ class ModulePlant:
         self._clock = clock
         self.seed = seed
         self._climate = Climate(parameters, clock.now_ns, environment or Environment())
-        nominal_w = dbm_to_w(parameters.tx_power_dbm)
         coherent = parameters.coherent
         self._emitters = [
             Emitter(
-                nominal_w * db_to_ratio(parameters.tx_spread_db * spread(seed, 100 + lane)),
+                self._output_w(lane, parameters.tx_power_dbm),
                 1 + parameters.bias_spread * spread(seed, 200 + self.laser_of(lane)),
                 parameters.tdecq_db + parameters.tdecq_spread_db * spread(seed, 300 + lane),
                 nominal_nm=parameters.wavelength_nm(lane),
@@ -169,11 +168,15 @@ class ModulePlant:
 
     def set_output(self, lane: int, power_dbm: float) -> None:
         """Nominal output of a lane; this unit gives a little more or less."""
-        power_w = dbm_to_w(power_dbm) * db_to_ratio(self.parameters.tx_spread_db * spread(self.seed, 100 + lane))
+        power_w = self._output_w(lane, power_dbm)
         if power_w != self._emitters[lane - 1].power_w:
             self._announce((lane,))
             self._emitters[lane - 1].power_w = power_w
             self._tell((lane,))
+
+    def _output_w(self, lane: int, power_dbm: float) -> float:
+        """What this unit's lane gives where `power_dbm` is nominal."""
+        return dbm_to_w(power_dbm) * db_to_ratio(self.parameters.tx_spread_db * spread(self.seed, 100 + lane))
 
     def wavelength_nm(self, lane: int) -> float:
         """Nominal wavelength of a lane, or the one that it is tuned to."""
@@ -244,8 +247,8 @@ class ModulePlant:
             return
         self._announce(None)
         self._climate.set_tec_failed(failed, self._clock.now_ns)
-        for emitter in self._emitters:
-            if self.parameters.coherent is None:
+        if self.parameters.coherent is None:  # the laser of a coherent one goes out (`laser_failed`)
+            for emitter in self._emitters:
                 emitter.uncooled_db = TEC_LOST_DB if failed else 0.0
         self._tell(None)
 
@@ -430,8 +433,13 @@ class ModulePlant:
 
     def _receiver(self, lane: int) -> AnyReceiver:
         """The receiver of a lane: with its local oscillator, where it has one."""
-        p = self.parameters
-        return p.receiver if p.coherent is None else CoherentReceiver(p.coherent, self._oscillator_ghz(lane))
+        return self._coherent(lane) or self.parameters.receiver
+
+    def _coherent(self, lane: int) -> CoherentReceiver | None:
+        p = self.parameters.coherent
+        if p is None or lane > len(self._emitters):
+            return None
+        return CoherentReceiver(p, self._oscillator_ghz(lane))
 
     def _oscillator_ghz(self, lane: int) -> float | None:
         emitter = self._emitters[lane - 1]
@@ -440,18 +448,16 @@ class ModulePlant:
 
     def carrier_offset_ghz(self, lane: int, now_ns: int) -> float | None:
         """How far the light at a coherent receiver is from its own laser; None without light or laser."""
-        light, p = self._light(lane), self.parameters.coherent
-        if light is None or p is None or light.trend(now_ns).value <= 0.0:
+        light, receiver = self._light(lane), self._coherent(lane)
+        if light is None or receiver is None or light.trend(now_ns).value <= 0.0:
             return None
-        receiver = CoherentReceiver(p, self._oscillator_ghz(lane))
         return coherent_receiver.offset_ghz(receiver, light.beam(now_ns))
 
     def coherent_reading(self, lane: int, now_ns: int, jitter_db: float = 0.0) -> CoherentReading | None:
         """All that the coherent receiver of a lane can say; None where there is no signal for it, or no such thing."""
-        light = self._light(lane)
-        if light is None or self.parameters.coherent is None or self._climate.mode is not PowerMode.FULL:
+        light, receiver = self._light(lane), self._coherent(lane)
+        if light is None or receiver is None or self._climate.mode is not PowerMode.FULL:
             return None
-        receiver = CoherentReceiver(self.parameters.coherent, self._oscillator_ghz(lane))
         beam = light.beam(now_ns)
         worse_db = beam.tdecq_db.value + self._climate.warm(now_ns).value
         power_w = light.trend(now_ns).value * db_to_ratio(jitter_db)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+from cmis_emu.physics.inverse import level_db_of
 from cmis_emu.physics.units import db_to_ratio, dbm_to_w, ratio_to_db, w_to_dbm
 
 ELECTRON_C = 1.602176634e-19
@@ -55,6 +56,24 @@ class ReceiverParameters:
         """2 for PAM4, 1 for NRZ."""
         return 2 if self.levels == 4 else 1
 
+    @property
+    def lane_bps(self) -> float:
+        """Bits that a media lane carries each second."""
+        return self.symbol_rate_bd * self.bits_per_symbol
+
+    @property
+    def limit_ber(self) -> float:
+        """The errors that its FEC is made for."""
+        return self.calibration_ber
+
+    def ber_of_esnr(self, esnr_db: float) -> float:
+        """Error ratio that belongs to a reported eSNR."""
+        return ber_of_esnr(esnr_db)
+
+    def esnr_of_ber(self, ratio: float) -> float:
+        """The reported eSNR at which there are so many errors."""
+        return esnr_of_ber(ratio)
+
 
 class Decision(NamedTuple):
     """What a settled receiver makes of its light."""
@@ -88,11 +107,7 @@ def ber_of_esnr(esnr_db: float) -> float:
 
 def esnr_of_ber(ber: float) -> float:
     """The eSNR in dB at which `ber_of_esnr` gives `ber`, between -10 and 40 dB."""
-    low, high = -10.0, 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if ber_of_esnr(middle) > ber else (low, middle)
-    return (low + high) / 2
+    return level_db_of(ber_of_esnr, ber, -10.0, 40.0)
 
 
 def level_transition_db(esnr_db: float) -> float:

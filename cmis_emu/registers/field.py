@@ -132,6 +132,11 @@ class Field:
         return self.lanes or 1
 
     @property
+    def static(self) -> bool:
+        """True for what only the vendor writes: it reads the same until then, and no read changes it."""
+        return self.access is Access.RO and not self.volatile and self.on_read is OnRead.NONE
+
+    @property
     def packed(self) -> bool:
         """True for elements narrower than a byte that share bytes (NUM-04)."""
         return self.lanes is not None and self.stride is None and self.width < 8

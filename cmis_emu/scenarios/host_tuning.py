@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from cmis_emu.layouts.grid import GRIDS, Grid
+from cmis_emu.layouts.grid import BY_NAME, Grid
+from cmis_emu.registers.encoding import extract
 from cmis_emu.scenarios.action import Argument, Kind
 from cmis_emu.scenarios.host import Host, HostFailure, Telling, program
 from cmis_emu.scenarios.programs import PORT
 from cmis_emu.scenarios.units import BYTE, DURATION, FREQUENCY, ORDINAL
 
-_BY_NAME = {grid.name: grid for grid in GRIDS.values()}
-_REFUSALS = {
-    0x04: "InvalidChannelNumber",
-    0x08: "TuningNotAccepted",
-    0x10: "FineTuningOutOfRange",
-}
+_REFUSALS = ("InvalidChannelNumber", "TuningNotAccepted", "FineTuningOutOfRange")
 MHZ_PER_GHZ = 1000
 LOOK_S = 0.1
-FLAGS_AT = 231  # of page 12h: a byte of flags for each lane
 
 
 @program("host.tune", {
     "port": PORT,
     "frequency": Argument(FREQUENCY, "where the laser is to be", required=True),
-    "grid": Argument(Kind.CHOICE, "on which grid", default="75GHz", choices=tuple(_BY_NAME)),
+    "grid": Argument(Kind.CHOICE, "on which grid", default="75GHz", choices=tuple(BY_NAME)),
     "lane": Argument(ORDINAL, "media lane", default=1),
     "careless": Argument(Kind.FLAG, "write what rounding gives, whatever page 04h offers", default=False),
     "wait": Argument(Kind.FLAG, "wait until a tuning under way has ended before asking", default=False),
@@ -34,7 +29,7 @@ FLAGS_AT = 231  # of page 12h: a byte of flags for each lane
 })  # fmt: skip
 def tune(host: Host, given: Mapping[str, Any]) -> Telling:
     """Tune a laser as hosts do: look what is offered, write grid and channel, and wait for the end of it."""
-    lane, bank, grid = given["lane"], given["bank"], _BY_NAME[given["grid"]]
+    lane, bank, grid = given["lane"], given["bank"], BY_NAME[given["grid"]]
     wanted_mhz = round(given["frequency"] * MHZ_PER_GHZ)
 
     def at_rest() -> Generator[float, None, bool]:
@@ -46,10 +41,9 @@ def tune(host: Host, given: Mapping[str, Any]) -> Telling:
     if given["wait"]:
         yield from host.until(at_rest, "the end of the tuning before", given["limit"], LOOK_S)
     yield from host.put("GridSpacingTx", grid.code, lane, bank)
-    yield from host.read(0x12, FLAGS_AT + lane - 1, 1, bank)  # grid and channel need not fit in between
+    yield from _refusals(host, lane, bank)  # grid and channel need not fit in between
     yield from host.put("ChannelOffsetNumberTx", channel, lane, bank)
-    flags = (yield from host.read(0x12, FLAGS_AT + lane - 1, 1, bank))[0]
-    refused = [name for bit, name in _REFUSALS.items() if flags & bit]
+    refused = yield from _refusals(host, lane, bank)
     if refused:
         raise HostFailure(f"the request was refused: {', '.join(refused)}")
     yield from host.until(at_rest, "the end of the tuning", given["limit"], LOOK_S)
@@ -57,6 +51,14 @@ def tune(host: Host, given: Mapping[str, Any]) -> Telling:
     if found_mhz != wanted_mhz:
         raise HostFailure(f"the laser is at {found_mhz / MHZ_PER_GHZ:g} GHz")
     return f"at {found_mhz / MHZ_PER_GHZ:g} GHz"
+
+
+def _refusals(host: Host, lane: int, bank: int) -> Generator[float, None, list[str]]:
+    """Flags that say why a request was refused. All flags of a lane are one byte, which a read clears."""
+    fields = [host.maps.field(f"{name}FlagTx") for name in _REFUSALS]
+    at = fields[0].element(lane)[0]
+    data = yield from host.read(fields[0].page, at, 1, bank)
+    return [name for name, field in zip(_REFUSALS, fields, strict=True) if extract(field, data, at, lane)]
 
 
 def _channel(host: Host, grid: Grid, wanted_mhz: int, *, careless: bool) -> Generator[float, None, int]:

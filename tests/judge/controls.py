@@ -518,7 +518,7 @@ def slow(name: str, code: int = 1) -> Make:
     return back_door((name, code))
 
 
-# -- the tables ------------------------------------------------------------------------------------------------
+# -- tunable lasers ---------------------------------------------------------------------------------------------
 
 
 def zr(bench: Bench) -> Subject:
@@ -543,6 +543,9 @@ def drifting(bench: Bench) -> Subject:
     subject = zr(bench)
     subject.inside.plant.set_drift(1, 0.5)
     return subject
+
+
+# -- the tables ------------------------------------------------------------------------------------------------
 
 
 POSITIVE: dict[str, Make] = {
@@ -878,6 +881,7 @@ CONTROLS: dict[str, dict[str, Make]] = {
     "tuning-defaults": {
         "unmasked": reads(0x12, 239, 0, zr),
         "somewhere else": drifting,
+        "lanes that are no lasers": reads(0x00, 210, 0, zr),  # none is missing
     },
     # reset and module states
     "software-reset": {

@@ -253,8 +253,8 @@ def instance(host: Host, kind: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Snapshot]]:
-    with pair(tmp_path_factory.mktemp("zr"), length_m=40_000) as emu:
+def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
+    with pair(folder, length_m=40_000) as emu:
         yield emu, emu.snapshot()
 
 

@@ -45,20 +45,8 @@ from optical_link import (
 )
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.emulator import Snapshot
 
 Make = Callable[..., Emulator]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("faults")
-
-
-@pytest.fixture(scope="module")
-def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
-    with warm(joined(nominal(folder))) as emu:
-        yield emu, emu.snapshot()
 
 
 @pytest.fixture

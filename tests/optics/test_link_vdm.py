@@ -58,8 +58,8 @@ VDM = {
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Snapshot]]:
-    profile = nominal(tmp_path_factory.mktemp("link"), vdm=VDM, revision="5.3")
+def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
+    profile = nominal(folder, vdm=VDM, revision="5.3")
     with warm(joined(profile)) as emu:
         yield emu, emu.snapshot()
 

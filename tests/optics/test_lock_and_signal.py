@@ -17,8 +17,7 @@ ALL = list(LANES)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Snapshot]]:
-    folder: Path = tmp_path_factory.mktemp("lock")
+def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
     quick = {"groups": [[{"observable": "esnr_media", "lanes": 4}]], "fine_interval_ms": 10}
     profile = nominal(folder, vdm=quick, behaviour={"monitor_period_ms": 10})
     with warm(joined(profile)) as emu:

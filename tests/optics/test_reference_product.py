@@ -1,4 +1,4 @@
-"""What is said of a 400G DR4 module, claim by claim, as a host finds it over the bus (issue 4).
+"""What is said of a 400G DR4 module, claim by claim, as a host finds it over the bus.
 
 The wording is that of a general description; where the model says that it is loose, the test says how.
 """
@@ -42,17 +42,6 @@ from cmis_emu.port import pattern_code
 
 FEC_LIMIT = 2.4e-4
 MEDIA_GENERATOR, MEDIA_CHECKER, CHECKER_LOL_MEDIA = 152, 168, 139  # pages 13h and 14h
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("reference")
-
-
-@pytest.fixture(scope="module")
-def world(folder: Path) -> Iterator[tuple[Emulator, Snapshot]]:
-    with warm(joined(nominal(folder))) as emu:
-        yield emu, emu.snapshot()
 
 
 def word(host: Host, page: int, offset: int) -> int:

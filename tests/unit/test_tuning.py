@@ -17,7 +17,6 @@ from cmis_host import ACTIVATED, DEACTIVATED, DP_DEINIT, INITIALIZED, LOW_PWR, O
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.emulator import Snapshot
 from cmis_emu.layouts.grid import GRIDS
-from cmis_emu.module.profile.library import profile_path
 
 ZR = "qsfpdd-400g-zr"
 GRID, CHANNEL, OFFSET, FREQUENCY, POWER, STATUS, SUMMARY, FLAGS, MASKS = 128, 136, 152, 168, 200, 222, 230, 231, 239
@@ -36,6 +35,13 @@ def ask(host: Host, grid: int, channel: int) -> None:
     host.write(0x12, GRID, grid)
     host.byte(0x12, FLAGS)
     host.write(0x12, CHANNEL, *struct.pack(">h", channel))
+
+
+def edited(folder: Path, **tuning: Any) -> Path:
+    """A ZR whose section `tuning` says this; None takes a key away."""
+    path = folder / "edited.yaml"
+    path.write_text(yaml.safe_dump({"profile": path.stem, "base": ZR, "title": "another ZR", "tuning": tuning}))
+    return path
 
 
 def level(host: Host, offset: int) -> int:
@@ -222,11 +228,7 @@ def test_the_frequency_that_is_there_is_in_order_everywhere(emu: Emulator, host:
 @pytest.mark.rule("TUN-05", "DP-11")
 def test_a_module_that_retunes_at_work(tmp_path: Path) -> None:
     """Configurable: the output is squelched meanwhile, and the receiver has no oscillator; the state stays."""
-    profile: dict[str, Any] = yaml.safe_load(profile_path(ZR).read_text())
-    profile["tuning"]["accepts"] = ["DPActivated"]
-    path = tmp_path / "live.yaml"
-    path.write_text(yaml.safe_dump(profile))
-    with Emulator.load(path, clock=ManualClock(), seed=1) as emu:
+    with Emulator.load(edited(tmp_path, accepts=["DPActivated"]), clock=ManualClock(), seed=1) as emu:
         emu.settle()
         emu.clock.advance(5)
         host = Host(emu.smbus(1))
@@ -373,11 +375,7 @@ def test_lanes_that_are_not_there_disable_nothing(emu: Emulator, host: Host) -> 
 
 @pytest.mark.rule("TUN-01", "I2C-07")
 def test_without_fine_tuning_its_controls_are_reserved(tmp_path: Path) -> None:
-    profile: dict[str, Any] = yaml.safe_load(profile_path(ZR).read_text())
-    del profile["tuning"]["fine"], profile["tuning"]["output_dbm"]
-    path = tmp_path / "coarse.yaml"
-    path.write_text(yaml.safe_dump(profile))
-    with Emulator.load(path, clock=ManualClock(), seed=1) as emu:
+    with Emulator.load(edited(tmp_path, fine=None, output_dbm=None), clock=ManualClock(), seed=1) as emu:
         emu.settle()
         host = Host(emu.smbus(1))
         host.write(0x12, GRID, BY_75 | FINE)

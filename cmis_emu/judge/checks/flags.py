@@ -109,15 +109,12 @@ def interrupt(s: Session) -> Iterator[Outcome]:
         yield judged(asserted == bool(causes), "FLG-06", f"InterruptDeasserted {when}", found, demanded)
 
 
-LOOKS = 5  # at the pin, when its bit moves meanwhile
-
-
 @check("interrupt-pin", Area.FLAGS, "MSM-11", "InterruptDeasserted says what the pin says", live=True)
 def interrupt_pin(s: Session) -> Iterator[Outcome]:
     if s.host.pins is None:
         raise AbsentError("this target gives no access to the pins")
     # A module that lives may raise an interrupt between two looks: the pin counts between two like readings of the bit.
-    for _ in range(LOOKS):
+    for _ in range(TRIES):
         bit, level = s.now("InterruptDeasserted"), s.host.pins.get("IntL")
         if s.now("InterruptDeasserted") == bit:
             break

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cmis_emu.judge import drive
 from cmis_emu.judge.check import AbsentError, Area, Level, Outcome, check, judged, not_applicable
+from cmis_emu.judge.checks.applications import media_lanes_here
 from cmis_emu.judge.session import LANES, Session
 from cmis_emu.layouts.grid import GRIDS
 
@@ -26,12 +28,6 @@ MHZ_PER_GHZ = 1000
 def need_tunable(s: Session) -> None:
     """Go on only with a module that has pages 04h and 12h."""
     s.need_page(s.regmap.field("GridSpacingTx").page)
-
-
-def lanes(s: Session) -> list[int]:
-    """Media lanes that are there."""
-    missing = s.missing_media_lanes()
-    return [lane for lane in range(1, LANES + 1) if lane not in missing]
 
 
 def offered(s: Session) -> dict[int, tuple[int, int]]:
@@ -98,10 +94,10 @@ def requests(s: Session) -> Iterator[Outcome]:
     with drive.ready(s):
         for bank in range(s.banks):
             drive.deinit(s, bank)
-            for lane in lanes(s):
+            for lane in media_lanes_here(s):
                 with s.keeping(*kept, bank=bank):
                     yield from _of_lane(s, lane, bank, grids)
-                s.poll(lambda lane=lane, bank=bank: _at_rest(s, lane, bank), TUNING_S)  # type: ignore[misc]
+                s.poll(partial(_at_rest, s, lane, bank), TUNING_S)
 
 
 def _of_lane(s: Session, lane: int, bank: int, grids: dict[int, tuple[int, int]]) -> Iterator[Outcome]:
@@ -111,7 +107,7 @@ def _of_lane(s: Session, lane: int, bank: int, grids: dict[int, tuple[int, int]]
     for code, (low, high) in grids.items():
         for channel in (low, high):
             _ask(s, lane, bank, code, channel)
-            took = s.poll(lambda: _at_rest(s, lane, bank), TUNING_S)
+            took = s.poll(partial(_at_rest, s, lane, bank), TUNING_S)
             subject = f"{where}, channel {channel} of {GRIDS[code].name}"
             yield judged(
                 took is not None, "TUN-04", subject, f"not tuned within {TUNING_S:g} s", "the end of the tuning"
@@ -125,7 +121,7 @@ def _of_lane(s: Session, lane: int, bank: int, grids: dict[int, tuple[int, int]]
     _ask(s, lane, bank, code, high + GRIDS[code].multiple)
     yield from _refused(s, lane, bank, "InvalidChannelNumber", f"{where}, a channel beyond the highest", here)
     _ask(s, lane, bank, code, high)
-    s.poll(lambda: _at_rest(s, lane, bank), TUNING_S)
+    s.poll(partial(_at_rest, s, lane, bank), TUNING_S)
     here = s.now_all("CurrentLaserFrequencyTx", bank)[lane - 1]
     if s.code("FineTuningSupported"):
         _drain(s, lane, bank)
@@ -185,10 +181,10 @@ def defaults(s: Session) -> Iterator[Outcome]:
     for bank in range(s.banks):
         for name in masks:
             codes = s.now_all(name, bank)
-            mine = [codes[lane - 1] for lane in lanes(s)]
+            mine = [codes[lane - 1] for lane in media_lanes_here(s)]
             yield judged(all(mine), "TUN-08", f"{name} bank {bank}", f"{mine}", "1, masked")
-        for lane in lanes(s):
-            s.poll(lambda lane=lane, bank=bank: _at_rest(s, lane, bank), TUNING_S)  # type: ignore[misc]
+        for lane in media_lanes_here(s):
+            s.poll(partial(_at_rest, s, lane, bank), TUNING_S)
             wanted, found = frequency_mhz(s, lane, bank), s.now_all("CurrentLaserFrequencyTx", bank)[lane - 1]
             yield judged(wanted is None or found == wanted, "TUN-06", f"lane {lane + LANES * bank}", f"{found} MHz",
                          f"{wanted} MHz", s.show("CurrentLaserFrequencyTx"))  # fmt: skip

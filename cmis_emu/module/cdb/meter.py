@@ -113,7 +113,7 @@ class PlantGauge:
     def reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """Bounds from the plant's."""
         trend = self.plant.trend(self.quantity, self.plant_lane, at_ns)
-        moves = min(trend.remaining, trend.rate * horizon_ns / NS_PER_S)
+        moves = trend.moves(horizon_ns / NS_PER_S)
         moves += self.plant.noise_bound(self.quantity, self.plant_lane, trend.value + trend.remaining)
         return trend.value - moves, trend.value + moves
 
@@ -177,7 +177,7 @@ class Meter:
         first, interval_s = LANES * bank.bank, self._grid.fine_ns / NS_PER_S
         plant = self._plant
         return {
-            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.media_lane_bps, interval_s),
+            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.media_receiver.lane_bps, interval_s),
             Side.MEDIA: MediaReception(bank, plant, first, interval_s),
         }
 

@@ -70,7 +70,7 @@ class LaneBench:
 
     def bit_rate(self, side: Side, lane: int) -> float:
         """Bit/s: that of the product's media lanes, and what the gearbox makes of it for a host lane."""
-        media = self._plant.parameters.media_lane_bps
+        media = self._plant.parameters.media_receiver.lane_bps
         if side is Side.MEDIA:
             return media
         carrier = self._frame.carrier_of_host(lane)

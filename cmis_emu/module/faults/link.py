@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmis_emu.module.faults.seam import Rule, Seam
+from cmis_emu.module.faults.seam import Rule, Seam, meets
 from cmis_emu.occasions import Occasions
-from cmis_emu.physics.parameters import PlantParameters
-from cmis_emu.physics.receiver import WORST_BER, Decision
+from cmis_emu.physics.coherent import CoherentParameters
+from cmis_emu.physics.receiver import WORST_BER, Decision, ReceiverParameters
 
 LEAST_BER = 1e-30
 """Below, no change of the error ratio is told as a change of eSNR."""
@@ -31,7 +31,7 @@ class Penalty(Rule):
     loss_db: float = 0.0
     on_light: bool = False
 
-    def worsen(self, settled: Decision, receiver: PlantParameters) -> Decision:
+    def worsen(self, settled: Decision, receiver: ReceiverParameters | CoherentParameters) -> Decision:
         """What a receiver makes of light under this penalty."""
         esnr_db, ber = settled
         if self.loss_db:
@@ -74,7 +74,7 @@ class LinkFaults(Seam[Penalty | NeedsToggle | EarlySignal]):
     def penalty(self, lane: int, on_light: bool) -> Penalty | None:
         """What a receiver gets whose adaptation begins. `lane`: of the module."""
         for rule in self.rules:
-            meant = isinstance(rule, Penalty) and _meets(rule.lanes, lane) and (on_light or not rule.on_light)
+            meant = isinstance(rule, Penalty) and meets(rule.lanes, lane) and (on_light or not rule.on_light)
             if meant and isinstance(rule, Penalty) and rule.occasions.take():
                 return rule
         return None
@@ -88,8 +88,4 @@ class LinkFaults(Seam[Penalty | NeedsToggle | EarlySignal]):
         return self._struck(EarlySignal, lane)
 
     def _struck(self, kind: type[NeedsToggle | EarlySignal], lane: int) -> bool:
-        return any(isinstance(rule, kind) and _meets(rule.lanes, lane) and rule.occasions.take() for rule in self.rules)
-
-
-def _meets(lanes: frozenset[int] | None, lane: int) -> bool:
-    return lanes is None or lane in lanes
+        return any(isinstance(rule, kind) and meets(rule.lanes, lane) and rule.occasions.take() for rule in self.rules)

@@ -49,6 +49,11 @@ class Seam(Generic[R]):
                 self._changed(rule, False)
 
 
+def meets(lanes: frozenset[int] | None, lane: int) -> bool:
+    """Is a lane, counted through the module from 1, among them? None means all."""
+    return lanes is None or lane in lanes
+
+
 def lanes_in(lanes: frozenset[int] | None, bank: int) -> int:
     """Bit mask, within a bank, of lanes that count through the module from 1; None means all."""
     if lanes is None:

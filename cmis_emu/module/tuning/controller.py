@@ -14,6 +14,7 @@ until it is written again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -24,10 +25,11 @@ from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.faults.seam import Rule
 from cmis_emu.module.flags import Flags
 from cmis_emu.module.states import OPERATING, DpState
-from cmis_emu.module.tuning.faults import SlowTuning, TuningFaults
+from cmis_emu.module.tuning.faults import RefusedTuning, SlowTuning, TuningFaults, WrongFlag
 from cmis_emu.module.tuning.plan import TuningPlan
 from cmis_emu.physics.plant import ModulePlant
-from cmis_emu.registers.memory import Cell, Memory, Write
+from cmis_emu.registers.field import Kind
+from cmis_emu.registers.memory import Cell, Memory, Write, WriteHook
 
 UNLOCK_FLAGGED = OPERATING | {DpState.INIT}  # FLG-09: where WavelengthUnlocked may set
 MHZ_PER_GHZ = 1000
@@ -94,33 +96,29 @@ class LaserTuning:
         self._faults = faults
         self._first = 8 * frame.bank
         self._cells: dict[str, Cell] = {name: memory.cell(name, frame.bank) for name in self.OWNS}
-        self._lanes = frame.media_lanes
         self._frozen = False
-        start_mhz = GRIDS[plan.grid].frequency_mhz(plan.channel)
-        self._lasers = {lane: _Laser(start_mhz, start_mhz, start_mhz) for lane in self._lanes}
-        for lane in self._lanes:
-            plant.set_tuning(self._first + lane, start_mhz / MHZ_PER_GHZ, False)
-        for name in _REQUEST:
-            self._hook(self._cells[name], self._requested)
-        self._hook(self._cells["TargetOutputPowerTx"], self._output_written)
+        start_mhz = plan.start_mhz
+        self._lasers = {lane: _Laser(start_mhz, start_mhz, start_mhz) for lane in frame.media_lanes}
+        for lane, laser in self._lasers.items():
+            self._tell(lane, laser)
+            self._hook(_REQUEST, lane, partial(self._requested, lane))
+            self._hook(("TargetOutputPowerTx",), lane, partial(self._output_written, lane))
 
-    def _hook(self, cell: Cell, hook: object) -> None:
-        for lane in self._lanes:
+    def _hook(self, names: Sequence[str], lane: int, hook: WriteHook) -> None:
+        """Call a hook for writes to a lane's bytes of these fields: once for all that one write touches."""
+        for cell in (self._cells[name] for name in names):
             index, size, _, _ = cell.slots[lane - 1]
-            for byte in range(index, index + size):
-                if cell.implemented:
-                    cell.page.hooks[byte] = hook  # type: ignore[assignment]
+            if cell.implemented:
+                cell.page.hooks.update(dict.fromkeys(range(index, index + size), hook))
 
     # -- life --------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """Registers are at their defaults: the laser goes there too, and nothing is under way (RST-05)."""
-        start_mhz = GRIDS[self._plan.grid].frequency_mhz(self._plan.channel)
         self._frozen = False
         for lane, laser in self._lasers.items():
-            self._stop(laser)
-            laser.channel_mhz = laser.target_mhz = laser.here_mhz = start_mhz
-            self._tell(lane, laser)
+            laser.channel_mhz = laser.target_mhz = self._plan.start_mhz
+            self._arrive(lane, laser)
             if self._plan.output_range is not None:
                 self._plant.set_output(self._first + lane, self._plan.output / 100)
 
@@ -128,16 +126,20 @@ class LaserTuning:
         """Module fault: nothing moves any more, and requests have no effect (MSM-09)."""
         self._frozen = True
         for laser in self._lasers.values():
-            if laser.timer is not None:
-                laser.timer.cancel()
-                laser.timer = None
+            self._cancel(laser)
 
     @staticmethod
-    def _stop(laser: _Laser) -> None:
+    def _cancel(laser: _Laser) -> None:
         if laser.timer is not None:
             laser.timer.cancel()
-        laser.timer = laser.slow = None
-        laser.moving = False
+            laser.timer = None
+
+    def _arrive(self, lane: int, laser: _Laser) -> None:
+        """What was under way, if anything, is over: the laser is where it was told to be."""
+        self._cancel(laser)
+        laser.slow, laser.moving = None, False
+        laser.here_mhz = laser.target_mhz
+        self._tell(lane, laser)
 
     def busy(self) -> bool:
         """Is a tuning under way that will end?"""
@@ -152,24 +154,15 @@ class LaserTuning:
 
     # -- requests (TUN-04, TUN-05) -------------------------------------------------------------------
 
-    def _requested(self, write: Write) -> None:
-        if self._frozen:
-            return
-        for lane in self._lanes:
-            if any(self._touches(write, self._cells[name], lane) for name in _REQUEST):
-                self._judge(lane)
-        self._frame.settle()
-
-    @staticmethod
-    def _touches(write: Write, cell: Cell, lane: int) -> bool:
-        index, size, _, _ = cell.slots[lane - 1]
-        first = index + cell.page.first
-        return first < write.offset + len(write.data) and write.offset < first + size
+    def _requested(self, lane: int, _: Write) -> None:
+        if not self._frozen:
+            self._judge(lane)
+            self._frame.settle()
 
     def _value(self, name: str, lane: int) -> int:
-        code = self._cells[name].get(lane)
-        signed = name in ("ChannelOffsetNumberTx", "FineTuningOffsetTx", "TargetOutputPowerTx")
-        return code - 0x10000 if signed and code & 0x8000 else code
+        cell = self._cells[name]
+        code = cell.get(lane)
+        return code - 0x10000 if cell.field.kind is Kind.SINT and code & 0x8000 else code
 
     def _latch(self, flag: str, lane: int) -> None:
         self._flags.latch(self._cells[f"{flag}FlagTx"], 1, lane)
@@ -191,7 +184,7 @@ class LaserTuning:
         channel_mhz = GRIDS[grid].frequency_mhz(channel)
         if channel_mhz + offset_mhz == laser.target_mhz:
             return
-        refusal = self._faults.refuses(self._first + lane) if self._faults.rules else None
+        refusal = self._faults.strikes(RefusedTuning, self._first + lane)
         if refusal is not None:
             if refusal.flag is not None:
                 self._latch(refusal.flag, lane)
@@ -210,26 +203,22 @@ class LaserTuning:
     # -- tuning --------------------------------------------------------------------------------------
 
     def _begin(self, lane: int, laser: _Laser, *, fine: bool) -> None:
-        self._stop(laser)
         if not self._frame.ready():
-            laser.here_mhz = laser.target_mhz
-            self._tell(lane, laser)
+            self._arrive(lane, laser)
             return
+        self._cancel(laser)
         time_ns: int | None = self._plan.duration_ns(fine=fine)
-        slow = self._faults.slows(self._first + lane) if self._faults.rules else None
-        if slow is not None:
-            laser.slow, time_ns = slow, slow.time_ns
+        laser.slow = self._faults.strikes(SlowTuning, self._first + lane)
+        if laser.slow is not None:
+            time_ns = laser.slow.time_ns
         laser.moving = True
         if time_ns is not None:
             laser.timer = self._frame.clock.after(time_ns, partial(self._done, lane))
         self._tell(lane, laser)
 
     def _done(self, lane: int) -> None:
-        laser = self._lasers[lane]
-        self._stop(laser)
-        laser.here_mhz = laser.target_mhz
-        self._tell(lane, laser)
-        wrong = self._faults.ends(self._first + lane) if self._faults.rules else None
+        self._arrive(lane, self._lasers[lane])
+        wrong = self._faults.strikes(WrongFlag, self._first + lane)
         if wrong is not None:
             if wrong.flag is not None:
                 self._latch(wrong.flag, lane)
@@ -242,9 +231,7 @@ class LaserTuning:
         ready = self._frame.ready()
         for lane, laser in self._lasers.items():
             if laser.moving and not ready:
-                self._stop(laser)
-                laser.here_mhz = laser.target_mhz
-                self._tell(lane, laser)
+                self._arrive(lane, laser)
             off_mhz = self._plant.drift_ghz(self._first + lane) * MHZ_PER_GHZ if ready else 0.0
             unlocked = laser.moving or abs(off_mhz) > self._plan.lock_mhz
             progress = laser.moving and not (laser.slow is not None and laser.slow.quiet)
@@ -257,17 +244,15 @@ class LaserTuning:
 
     # -- output power (TUN-07) -------------------------------------------------------------------------
 
-    def _output_written(self, write: Write) -> None:
+    def _output_written(self, lane: int, _: Write) -> None:
         limits = self._plan.output_range
         if limits is None or self._frozen:
             return
-        for lane in self._lanes:
-            if self._touches(write, self._cells["TargetOutputPowerTx"], lane):
-                wanted = self._value("TargetOutputPowerTx", lane)
-                if limits[0] <= wanted <= limits[1]:
-                    self._plant.set_output(self._first + lane, wanted / 100)
-                else:
-                    self._latch("TargetOutputPowerOOR", lane)
+        wanted = self._value("TargetOutputPowerTx", lane)
+        if limits[0] <= wanted <= limits[1]:
+            self._plant.set_output(self._first + lane, wanted / 100)
+        else:
+            self._latch("TargetOutputPowerOOR", lane)
         self._frame.settle()
 
     # -- faults ------------------------------------------------------------------------------------

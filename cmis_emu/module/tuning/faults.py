@@ -6,8 +6,9 @@ Owns the rules; controller.py carries them out. A laser that drifts is a disturb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from cmis_emu.module.faults.seam import Rule, Seam
+from cmis_emu.module.faults.seam import Rule, Seam, meets
 from cmis_emu.occasions import Occasions
 
 
@@ -45,32 +46,17 @@ class WrongFlag(Rule):
     lanes: frozenset[int] | None = None
 
 
+Struck = TypeVar("Struck", RefusedTuning, SlowTuning, WrongFlag)
+
+
 class TuningFaults(Seam[RefusedTuning | SlowTuning | WrongFlag]):
     """The seam of one module's lasers. Lanes count through the module."""
 
     __slots__ = ()
 
-    def refuses(self, lane: int) -> RefusedTuning | None:
-        """What strikes a request."""
+    def strikes(self, kind: type[Struck], lane: int) -> Struck | None:
+        """The rule of a kind that strikes its occasion at a lane."""
         for rule in self.rules:
-            if isinstance(rule, RefusedTuning) and _meets(rule.lanes, lane) and rule.occasions.take():
+            if isinstance(rule, kind) and meets(rule.lanes, lane) and rule.occasions.take():
                 return rule
         return None
-
-    def slows(self, lane: int) -> SlowTuning | None:
-        """What strikes a tuning that begins."""
-        for rule in self.rules:
-            if isinstance(rule, SlowTuning) and _meets(rule.lanes, lane) and rule.occasions.take():
-                return rule
-        return None
-
-    def ends(self, lane: int) -> WrongFlag | None:
-        """What strikes a tuning that ends."""
-        for rule in self.rules:
-            if isinstance(rule, WrongFlag) and _meets(rule.lanes, lane) and rule.occasions.take():
-                return rule
-        return None
-
-
-def _meets(lanes: frozenset[int] | None, lane: int) -> bool:
-    return lanes is None or lane in lanes

@@ -50,6 +50,11 @@ class TuningPlan:
         known = self.channels.get(grid)
         return known is not None and known[0] <= channel <= known[1] and channel % GRIDS[grid].multiple == 0
 
+    @property
+    def start_mhz(self) -> int:
+        """Where the laser is after a reset."""
+        return GRIDS[self.grid].frequency_mhz(self.channel)
+
     def duration_ns(self, *, fine: bool) -> int:
         """How long the laser takes to get there."""
         return round((self.fine_time_ms if fine else self.time_ms) * NS_PER_MS)
@@ -74,12 +79,11 @@ class TuningPlan:
         if self.output_range is not None:
             found["ProgOutputPowerPerLaneSupported"] = 1
             found["ProgOutputPowerMin"], found["ProgOutputPowerMax"] = (each & 0xFFFF for each in self.output_range)
-        frequency = GRIDS[self.grid].frequency_mhz(self.channel)
         for lane in range(1, self.media_lanes + 1):
             found |= {
                 f"GridSpacingTx{lane}": self.grid,
                 f"ChannelOffsetNumberTx{lane}": self.channel & 0xFFFF,
-                f"CurrentLaserFrequencyTx{lane}": frequency,
+                f"CurrentLaserFrequencyTx{lane}": self.start_mhz,
             }
             if self.output_range is not None:
                 found[f"TargetOutputPowerTx{lane}"] = self.output & 0xFFFF

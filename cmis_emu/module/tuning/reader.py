@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cmis_emu.layouts.grid import GRIDS
+from cmis_emu.layouts.grid import BY_NAME, GRIDS, Grid
 from cmis_emu.module.states import DpState
 from cmis_emu.module.tuning.plan import FineTuning, TuningPlan
 from cmis_emu.physics.parameters import PlantParameters
@@ -30,7 +30,6 @@ _KEYS = (
     "range_ghz", "grids", "grid", "channel", "fine", "output_dbm", "time_ms", "fine_time_ms", "accepts", "lock_ghz",
 )  # fmt: skip
 _FINE = ("low_ghz", "high_ghz", "resolution_ghz")
-_BY_NAME = {grid.name: grid for grid in GRIDS.values()}
 _SINCE = {8: (5, 3), 9: (5, 4)}  # grid code -> revision
 _STATES = {state.title: state for state in DpState}
 LOWEST_GHZ, HIGHEST_GHZ = 185_000, 200_000
@@ -62,11 +61,20 @@ def read_tuning(
         raise section.error("channel", channel, f"a multiple of {GRIDS[grid].multiple} (TUN-02)")
     output = round(plant.tx_power_dbm * 100)
     output_range = _output(section, output)
-    plan = TuningPlan(channels, grid, int(channel), output, plant.media_lanes, _fine(section), output_range)
-    return _behaviour(section, plan)
+    return TuningPlan(
+        channels,
+        grid,
+        int(channel),
+        output,
+        plant.media_lanes,
+        _fine(section),
+        output_range,
+        **_behaviour(section),
+    )
 
 
-def _behaviour(section: Located, plan: TuningPlan) -> TuningPlan:
+def _behaviour(section: Located) -> dict[str, Any]:
+    """What a section says of how its laser behaves, as arguments of the plan."""
     values: dict[str, Any] = {}
     for key in ("time_ms", "fine_time_ms"):
         if key in section:
@@ -78,16 +86,7 @@ def _behaviour(section: Located, plan: TuningPlan) -> TuningPlan:
         if not isinstance(given, list) or not given or not all(isinstance(s, str) and s in _STATES for s in given):
             raise section.error("accepts", given, f"a list of {', '.join(_STATES)}")
         values["accepts"] = frozenset(_STATES[state] for state in given)
-    return TuningPlan(
-        plan.channels,
-        plan.grid,
-        plan.channel,
-        plan.output,
-        plan.media_lanes,
-        plan.fine,
-        plan.output_range,
-        **values,
-    )
+    return values
 
 
 def _pair(section: Located, key: str, low: float, high: float, what: str) -> tuple[float, float]:
@@ -104,17 +103,17 @@ def _pair(section: Located, key: str, low: float, high: float, what: str) -> tup
     return float(given[0]), float(given[1])
 
 
-def _grid(section: Located, key: str, name: Any) -> Any:
-    if not isinstance(name, str) or name not in _BY_NAME:
-        raise section.error(key, name, f"one of {', '.join(_BY_NAME)}")
-    return _BY_NAME[name]
+def _grid(section: Located, key: str, name: Any) -> Grid:
+    if not isinstance(name, str) or name not in BY_NAME:
+        raise section.error(key, name, f"one of {', '.join(BY_NAME)}")
+    return BY_NAME[name]
 
 
 def _channels(section: Located, revision: tuple[int, int]) -> dict[int, tuple[int, int]]:
     low, high = _pair(section, "range_ghz", LOWEST_GHZ, HIGHEST_GHZ, "GHz")
     given = section["grids"]
     if not isinstance(given, list) or not given:
-        raise section.error("grids", given, f"a list of {', '.join(_BY_NAME)}")
+        raise section.error("grids", given, f"a list of {', '.join(BY_NAME)}")
     found = {}
     for name in given:
         grid = _grid(section, "grids", name)

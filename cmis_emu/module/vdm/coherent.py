@@ -25,6 +25,7 @@ DARK_DBM = -40.0
 MHZ_PER_GHZ = 1e3
 DRIFT_NOISE_MHZ = 20.0
 _CHANNEL = 30_000  # noise channels; each measure and lane has its own
+_NUMBER = {measure: number for number, measure in enumerate(Measure)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,11 @@ _LINE: Mapping[Measure, _Line] = {
 }
 
 
-def _margin(p: CoherentParameters) -> float:
-    return coherent.snr_of_ber(p.cfec_ber)
-
-
 _OF_SNR: Mapping[Measure, Callable[[float, CoherentParameters], float]] = {
     Measure.COHERENT_ESNR: coherent.reported_esnr_db,
     Measure.EVM: lambda snr, _: 100 * coherent.evm_rms(snr),
     Measure.MER: lambda snr, _: coherent.mer_db(snr),
-    Measure.SNR_MARGIN: lambda snr, p: snr - _margin(p),
+    Measure.SNR_MARGIN: lambda snr, p: snr - coherent.snr_of_ber(p.cfec_ber),
     Measure.Q_FACTOR: lambda snr, _: coherent.q_factor_db(coherent.ber(snr)),
     Measure.Q_MARGIN: lambda snr, p: coherent.q_factor_db(coherent.ber(snr)) - coherent.q_factor_db(p.cfec_ber),
 }
@@ -92,7 +89,7 @@ class CoherentGauge:
         return self.watch.inputs.adaptations[self.lane - 1][0] is not None
 
     def _off(self, sample: int) -> float:
-        return gauss(self.plant.seed, _CHANNEL + 100 * list(Measure).index(self.measure) + self._plant_lane, sample)
+        return gauss(self.plant.seed, _CHANNEL + 100 * _NUMBER[self.measure] + self._plant_lane, sample)
 
     def value(self, sample: int, at_ns: int) -> float:
         """What the DSP reports."""
@@ -137,7 +134,7 @@ class CoherentGauge:
     def _power_reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         quantity = _POWERS[self.measure]
         trend = self.plant.trend(quantity, self._plant_lane, at_ns)
-        moves = min(trend.remaining, trend.rate * horizon_ns / NS_PER_S)
+        moves = trend.moves(horizon_ns / NS_PER_S)
         off = moves + self.plant.noise_bound(quantity, self._plant_lane, trend.value + trend.remaining)
         low, high = max(0.0, trend.value - off), trend.value + off
         return self._dbm(low, at_ns), self._dbm(high, at_ns)
@@ -145,7 +142,7 @@ class CoherentGauge:
     def _line_reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         line = _LINE[self.measure]
         trend = self.plant.trend(Quantity.RX_POWER, self._plant_lane, at_ns)
-        moves = min(trend.remaining, trend.rate * horizon_ns / NS_PER_S)
+        moves = trend.moves(horizon_ns / NS_PER_S)
         most_db = MAX_SIGMA * self.plant.parameters.power_noise_db
         lasts = []
         for moved, off_db in ((-moves, -most_db), (moves, most_db)):

@@ -104,7 +104,7 @@ class Vdm:
     def _bind(self, memory: Memory, bank: LaneBank, watch: BankWatch, plant: ModulePlant) -> list[Channel]:
         first, interval_s = 8 * bank.bank, self._grid.fine_ns / NS_PER_S
         receptions: dict[Side, Reception] = {
-            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.media_lane_bps, interval_s),
+            Side.HOST: HostReception(watch, plant.seed, first, plant.parameters.media_receiver.lane_bps, interval_s),
             Side.MEDIA: MediaReception(bank, plant, first, interval_s),
         }
         keys = dict.fromkeys(key_of(each) for group in self._plan.groups for each in group.instances)

@@ -45,7 +45,7 @@ class LaserGauge:
     def reach(self, at_ns: int, horizon_ns: int) -> tuple[float, float]:
         """Bounds from the plant's."""
         trend = self.plant.trend(self.quantity, 0, at_ns)
-        moves = min(trend.remaining, trend.rate * horizon_ns / NS_PER_S)
+        moves = trend.moves(horizon_ns / NS_PER_S)
         off = abs(self.factor) * (moves + self.plant.noise_bound(self.quantity, 0, trend.value + trend.remaining))
         middle = self.factor * (trend.value - self.zero)
         return middle - off, middle + off

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from cmis_emu.module.control_sets import LANES
+from cmis_emu.module.dpsm import DataPath
 from cmis_emu.module.lanes import LaneBank
 from cmis_emu.module.routing import HOST_NOISE_DB, host_noise_db
 from cmis_emu.module.sides import Side
@@ -101,15 +102,17 @@ class BankWatch:
         equaliser = bank.equaliser
         loss_db = tuple(equaliser.signals[n - 1].loss_db if equaliser.usable(n) else None for n in LANES)
         host = frozenset(n for p in operating for n in p.host_lanes)
-        media = frozenset(n for p in bank.carriers() if p.state in OPERATING for n in p.media_lanes)
-        paths = tuple(PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in operating)
+        carriers = [path for path in bank.carriers() if path.state in OPERATING]
+        media = frozenset(n for p in carriers for n in p.media_lanes)
+        paths = tuple(_lanes_of(p) for p in operating)
         recovery = bank.signals.recovery
         adaptations = tuple((recovery.began(n), recovery.found_ns(n)) for n in LANES)
-        carriers = [p for p in bank.carriers() if p.state in OPERATING and p not in operating]
-        networks = tuple(
-            PathLanes(p.data_path_id, p.application.app_sel, p.host_lanes, p.media_lanes) for p in carriers
-        )
+        networks = tuple(_lanes_of(p) for p in carriers if p not in operating)
         return BankInputs(True, media, host, paths, loss_db, networks, adaptations)
+
+
+def _lanes_of(path: DataPath) -> PathLanes:
+    return PathLanes(path.data_path_id, path.application.app_sel, path.host_lanes, path.media_lanes)
 
 
 @dataclass(slots=True)
@@ -177,7 +180,7 @@ class HostReception:
         if isinstance(resource, PathLanes):
             ends = [[_ber(self._esnr(n, off)) for n in resource.host_lanes] for off in (most, -most)]
             frames = self.frames_per_s(resource) * self.interval_s
-            return frame_measure(measure, ends[0], frames), frame_measure(measure, ends[1], frames)
+            return _frame_measure(measure, ends[0], frames), _frame_measure(measure, ends[1], frames)
         low, high = self._esnr(resource, -most), self._esnr(resource, most)
         if measure is Measure.ESNR:
             return low, high
@@ -209,9 +212,9 @@ def frame_errors(bers: Sequence[float], bursts: Bursts = SINGLE) -> float:
     return codeword_error_ratio(bers, bursts)
 
 
-def frame_measure(measure: Measure, bers: Sequence[float], frames: float, bursts: Bursts = SINGLE) -> float:
-    """FERC, or SEWmax of that many frames, of lanes that share codewords."""
-    return frame_errors(bers, bursts) if measure is Measure.FERC else float(sew_max(bers, frames, bursts))
+def _frame_measure(measure: Measure, bers: Sequence[float], frames: float) -> float:
+    """FERC, or SEWmax of that many frames, of host lanes that share codewords."""
+    return frame_errors(bers) if measure is Measure.FERC else float(sew_max(bers, frames))
 
 
 def _ber(esnr_db: float) -> float:
