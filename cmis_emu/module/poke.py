@@ -2,7 +2,7 @@
 
 Owns what that means for each kind of byte. A static one is from now on the product's, reset or not, and the checksum
 of its page fits. A flag or a state holds until the module changes it. A reading holds: it is computed at each read,
-so the bytes lie over it until the module leaves.
+so the bytes lie over it until the module leaves or a snapshot is put back, as those of a fault do.
 """
 
 from __future__ import annotations
