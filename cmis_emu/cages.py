@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmis_emu.bus.pico.source import Latched, PagePlan, PageRules
+from cmis_emu.bus.cages import Latched, PagePlan, PageRules
 from cmis_emu.clock import NEVER, Clock
 from cmis_emu.module.module import Module
 from cmis_emu.port import Port
@@ -21,7 +21,7 @@ _EVERYTHING = b"\xff" * HALF
 
 
 class ModuleSource:
-    """A module; meets `bus.pico.source.Source`."""
+    """A module; meets `bus.cages.Source`."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
@@ -128,7 +128,7 @@ class ModuleSource:
 
 
 class PortCage:
-    """A port; meets `bus.pico.source.Cage`."""
+    """A port; meets `bus.cages.Cage`."""
 
     def __init__(self, port: Port, clock: Clock) -> None:
         self.port = port

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
-from cmis_emu.bus.pico.source import Cage
+from cmis_emu.bus.cages import Cage
 from cmis_emu.bus.slots import Slots
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from rigs.board import Board
 
+from cmis_emu.bus.cages import Latched, PagePlan, PageRules
 from cmis_emu.bus.pico.link import Link
 from cmis_emu.bus.pico.mirror import Mirror
-from cmis_emu.bus.pico.source import Latched, PagePlan, PageRules
 from cmis_emu.bus.target import Target
 
 LOWER = -1

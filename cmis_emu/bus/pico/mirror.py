@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from cmis_emu.bus.cages import Cage, PageRules, Source
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Beat, Info, Link
-from cmis_emu.bus.pico.replica import HALF, Page, Place, Replica
-from cmis_emu.bus.pico.source import LOWER, Cage, PageRules, Source
+from cmis_emu.bus.pico.replica import Page, Place, Replica
 from cmis_emu.bus.pico.wire import NO_SLOT, BeatFlag, End, Kind, Lamp, Side, Table
 from cmis_emu.bus.tap import Transaction
+from cmis_emu.bus.target import HALF
 from cmis_emu.clock import NS_PER_MS
+from cmis_emu.registers.field import LOWER
 
 LIVE_NS = 50 * NS_PER_MS
 """Values that are computed when read are computed for the board this often."""
@@ -128,7 +130,7 @@ class Mirror:
             number = 0 if plan.number == LOWER else plan.number
             body = wire.PAGE.pack(slot, number, plan.bank, int(plan.banked), following, plan.limit)
             self.link.send(Kind.PAGE, body)
-            pages.append(Page(plan.number, plan.bank, plan.banked, following, plan.limit))
+            pages.append(Page(plan.number, plan.bank, plan.banked, following))
         self.replica = Replica(pages, flat=source.flat)
         self._ahead = [bytearray(HALF) for _ in pages]
         self._ahead_upper = self.replica.upper

@@ -13,12 +13,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cmis_emu.bus.cages import Cage
 from cmis_emu.bus.capabilities import BACK_ENDS
 from cmis_emu.bus.options import Options
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Link
 from cmis_emu.bus.pico.mirror import HOLD_MS, PIN_SETS, Mirror
-from cmis_emu.bus.pico.source import Cage
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 

@@ -1,6 +1,6 @@
-"""What a mirror needs of a module and of the cage that it sits in: small Protocols, which the emulator meets.
+"""What a way that keeps a copy of a module needs of it, and of its cage: small Protocols, which the emulator meets.
 
-`bus` knows neither modules nor ports; this is all that it asks of them. Callers hold the emulator's lock.
+`bus` knows neither modules nor ports; this is all that a mirror asks of them. Callers hold the emulator's lock.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cmis_emu.bus.target import Target
-
-LOWER = -1
 
 Latched = Callable[[int, int, int, int], None]
 """(page, bank, index, bits): flag bits were set just now, whether or not they were set before."""
