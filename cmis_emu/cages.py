@@ -1,4 +1,4 @@
-"""Ports and their modules as somebody meets them who keeps a copy of a module elsewhere, on a board.
+"""Ports and their modules as a way meets them that keeps a copy of a module elsewhere (`bus/cages.py`).
 
 Owns how a copy's events reach the module: a write goes to the page that it was for, whatever is mapped here by then,
 and is taken even while the module holds off, since a bus has acknowledged it. Costs a module nothing while nobody

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cmis_emu.bus.tap import Transaction
 from cmis_emu.bus.target import Target
 
 Latched = Callable[[int, int, int, int], None]
@@ -99,3 +100,11 @@ class Cage(Protocol):
     def now_ns(self) -> int:
         """Time is brought up to date; what is due has happened."""
         ...
+
+
+def tell(cage: Cage, read: bool, page: int, bank: int, address: int, data: bytes) -> None:
+    """Tell those who listen to the cage's target of a message that went by another bus, as of now."""
+    taps = cage.target.taps
+    if taps:
+        now = cage.now_ns()
+        taps.tell(Transaction(now, now, read, page, bank, address, data))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from cmis_emu.bus.cages import Cage
 from cmis_emu.bus.target import Target
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError
@@ -74,3 +75,9 @@ def find_target(served: Served, bus: int, address: int, field: str = "--serve") 
         at = ", ".join(f"{each:#x}" for each in sorted(modules)) or "a bus that a module sits on"
         raise InputError(f"address {address:#x} on bus {bus}", f"one of {at}", field=field)
     return target
+
+
+def find_cage(served: Served, bus: int, address: int) -> Cage:
+    """The cage around such a target. Raises InputError."""
+    target = find_target(served, bus, address)
+    return next(cage for cage in served.cages.values() if cage.target is target)

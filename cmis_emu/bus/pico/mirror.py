@@ -15,12 +15,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from cmis_emu.bus.cages import Cage, PageRules, Source
+from cmis_emu.bus.cages import Cage, PageRules, Source, tell
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Beat, Info, Link
 from cmis_emu.bus.pico.replica import Page, Place, Replica
 from cmis_emu.bus.pico.wire import NO_SLOT, BeatFlag, End, Kind, Lamp, Side, Table
-from cmis_emu.bus.tap import Transaction
 from cmis_emu.bus.target import HALF
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.registers.field import LOWER
@@ -186,7 +185,7 @@ class Mirror:
             return
         self._settle(replica, replica.wrote(number, slot, address, data))
         page = replica.pages[slot]
-        self._tell(False, page, address, data)
+        tell(self._cage, False, page.number, page.bank, address, data)
         if source is not self._cage.source() or not source.write(page.number, page.bank, address, data):
             self.refused_writes += 1
 
@@ -203,7 +202,7 @@ class Mirror:
             for _, each in self._latched.get((slot, index), ()):
                 again |= each
             cleared[index] = cleared.get(index, 0) | bits & ~again
-        self._tell(True, page, address, out)
+        tell(self._cage, True, page.number, page.bank, address, out)
         if source is self._cage.source():
             source.clocked_out(page.number, page.bank, address, count, cleared)
 
@@ -212,12 +211,6 @@ class Mirror:
         for slot, index in touched:
             self._ahead[slot][index] = replica.pages[slot].data[index]
         self._ahead_upper = replica.upper
-
-    def _tell(self, read: bool, page: Page, address: int, data: bytes) -> None:
-        taps = self._cage.target.taps
-        if taps:
-            now = self._cage.now_ns()
-            taps.tell(Transaction(now, now, read, page.number, page.bank, address, data))
 
     def _set(self, page: int, bank: int, index: int, bits: int) -> None:
         """Flag bits were set: before the next message goes out, and after all that went."""
