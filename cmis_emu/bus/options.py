@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from cmis_emu.bus.cages import Cage
-from cmis_emu.bus.target import Target
+from cmis_emu.bus.target import MODULE_ADDRESS, Target
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError
 
@@ -61,6 +61,11 @@ class Options:
     def flag(self, name: str) -> bool:
         """Yes or no, which it is unless told. Raises InputError."""
         return self.choice(name, "no", "yes") == "yes"
+
+    def place(self, served: Served) -> tuple[int, int]:
+        """`bus` and `address` of a module; the first bus, and 50h, unless told. Raises InputError."""
+        bus = self.number("bus", min(served.buses), 0, BUS_MAX)
+        return bus, self.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
 
 
 def find_target(served: Served, bus: int, address: int, field: str = "--serve") -> Target:
