@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cmis_emu.bus.cages import Cage
-from cmis_emu.bus.capabilities import BACK_ENDS
+from cmis_emu.bus.capabilities import PICO, PICO_MICROPYTHON, Request, admit
 from cmis_emu.bus.options import Options
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Link
@@ -30,7 +30,7 @@ _KNOCK_LOOKS = 25  # looks without a byte from the board, until it is spoken to
 _PATIENCE_LOOKS = 500  # 2 s for a board to say what it is
 _RETRY_S = 1.0
 _CLOSE_S = 5.0
-_BACK_ENDS = {"C": "pico", "MicroPython": "pico-micropython"}
+_BACK_ENDS = {"C": PICO, "MicroPython": PICO_MICROPYTHON}
 
 
 class Line(Protocol):
@@ -121,12 +121,11 @@ class PicoWay:
         number: int,
         cage: Cage,
         lock: threading.RLock,
-        line: Line | None = None,
     ) -> None:
         self._address = address
         self._number = number
         self._lock = lock
-        self._line: Line | None = line or SerialLine(address.device)
+        self._line: Line | None = SerialLine(address.device)
         self._out = bytearray()
         self.link = Link(self._out.extend, int.from_bytes(os.urandom(2), "big"))
         self.mirror = Mirror(self.link, cage, pins=address.pins, hold_ms=address.hold_ms)
@@ -152,13 +151,13 @@ class PicoWay:
         """What serves what, and what it cannot do."""
         info = self.link.info
         assert info is not None
-        lines = [
+        board = _BACK_ENDS[info.firmware]
+        return [
             f"bus {self._number} on wires: {self._address.device}, firmware in {info.firmware}, "
-            f"pins: {self._address.pins}"
+            f"pins: {self._address.pins}",
+            *(f"warning: {each}" for each in admit(board, Request())),
+            f"note: {board.reason('max_hz')}",
         ]
-        row = BACK_ENDS[_BACK_ENDS[info.firmware]]
-        lines += [f"note: {finding}" for finding in (row.why.get("can_nack"), row.why.get("max_hz")) if finding]
-        return lines
 
     def _await_board(self) -> None:
         """Until it has said what it is. Raises NotAvailableError."""
