@@ -85,21 +85,20 @@ class ModuleSource:
         """When it last left reset, in ns."""
         return self.module.started_ns
 
-    def write(self, page: int, bank: int, address: int, data: bytes) -> bool:
+    def write(self, page: int, bank: int, address: int, data: bytes) -> None:
         """Takes effect as a write from the bus does."""
         module, memory = self.module, self._memory
         if not module.managed:
-            return False
+            return
         wanted = memory.pages[page, bank]
         mapped = memory.upper
         if address < HALF or wanted is mapped:
             module.write(address, data)
-            return True
+            return
         memory.upper = wanted  # somebody else has selected another page meanwhile; it is his, and stays
         module.write(address, data)
         if memory.upper is wanted:
             memory.upper = mapped
-        return True
 
     def clocked_out(self, page: int, bank: int, address: int, count: int, cleared: dict[int, int]) -> None:
         """Clears those bits, and moves on where pages follow each other."""

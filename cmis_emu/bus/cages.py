@@ -67,8 +67,8 @@ class Source(Protocol):
         """Changes with each reset."""
         ...
 
-    def write(self, page: int, bank: int, address: int, data: bytes) -> bool:
-        """A whole write that a bus has acknowledged, to that page whatever is mapped. False: it is in reset."""
+    def write(self, page: int, bank: int, address: int, data: bytes) -> None:
+        """A whole write that a bus has acknowledged, to that page whatever is mapped; lost while it is in reset."""
         ...
 
     def clocked_out(self, page: int, bank: int, address: int, count: int, cleared: dict[int, int]) -> None:

@@ -19,7 +19,7 @@ from cmis_emu.bus.cages import Cage, PageRules, Source, tell
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Beat, Info, Link
 from cmis_emu.bus.pico.replica import Page, Place, Replica
-from cmis_emu.bus.pico.wire import NO_SLOT, BeatFlag, End, Kind, Lamp, Side, Table
+from cmis_emu.bus.pico.wire import NO_SLOT, End, Kind, Lamp, Side, Table
 from cmis_emu.bus.target import HALF
 from cmis_emu.clock import NS_PER_MS
 from cmis_emu.registers.field import LOWER
@@ -34,7 +34,6 @@ _BEATS = 64
 
 PIN_SETS = {"none": 0, "qsfp-dd": 1, "osfp": 2}
 _SIDES = {Side.RESET_L: "ResetL", Side.LP_MODE: "LPMode", Side.MOD_SEL_L: "ModSelL"}
-_RULE_ORDER = (Table.WRITE, Table.CLEAR, Table.HOLD)
 
 _Load = tuple[int, Callable[[Replica], None]]
 """Number of a message, and what it does on the board."""
@@ -52,9 +51,6 @@ class Mirror:
     ) -> None:
         self.link = link
         self.replica: Replica | None = None
-        self.answering = False
-        self.beats = 0
-        self.refused_writes = 0
         self.stats: dict[str, int] = {}
         self._cage = cage
         self._pins = PIN_SETS[pins]
@@ -111,7 +107,6 @@ class Mirror:
         self._beat = None
         self._beats.clear()
         self._synced = (-1, -1)
-        self.answering = False
         source = self._source = self._cage.source()
         if source is None:
             self.replica = None
@@ -186,8 +181,8 @@ class Mirror:
         self._settle(replica, replica.wrote(number, slot, address, data))
         page = replica.pages[slot]
         tell(self._cage, False, page.number, page.bank, address, data)
-        if source is not self._cage.source() or not source.write(page.number, page.bank, address, data):
-            self.refused_writes += 1
+        if source is self._cage.source():
+            source.write(page.number, page.bank, address, data)
 
     def _read(self, number: int, slot: int, address: int, count: int, clears: list[tuple[int, int]]) -> None:
         replica, source = self.replica, self._source
@@ -219,8 +214,6 @@ class Mirror:
             self._latched.setdefault(place, []).append((self.link.next_number, bits))
 
     def _beaten(self, beat: Beat) -> None:
-        self.beats += 1
-        self.answering = bool(beat.flags & BeatFlag.ANSWERING)
         self._beats.append(beat)
 
     def _catch_up(self) -> None:
@@ -269,13 +262,10 @@ class Mirror:
             if rules is known:
                 continue
             self._rules[slot] = rules
-            for table, new, old in zip(
-                _RULE_ORDER, (rules.write, rules.clear, rules.hold), (known.write, known.clear, known.hold), strict=True
-            ):
-                if table is Table.HOLD and not self._hold_ms:
-                    continue
-                if table is Table.HOLD:
-                    new, old = _packed(new), _packed(old)  # noqa: PLW2901 - eight bytes' worth in one
+            tables = [(Table.WRITE, rules.write, known.write), (Table.CLEAR, rules.clear, known.clear)]
+            if self._hold_ms:
+                tables.append((Table.HOLD, _packed(rules.hold), _packed(known.hold)))
+            for table, new, old in tables:
                 first, last = _span(new, old)
                 if first <= last:
                     body = bytes([slot, table, first]) + new[first : last + 1]
