@@ -17,6 +17,7 @@ from rigs.board import CBoard
 from rigs.pty_board import PtyBoard
 
 from cmis_emu import Emulator, ManualClock
+from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.pico import way, wire
 from cmis_emu.bus.pico.way import Address, PicoWay
 from cmis_emu.errors import InputError, NotAvailableError
@@ -43,7 +44,7 @@ def device() -> Iterator[PtyBoard]:
 def answers(device: PtyBoard) -> bool:
     try:
         return device.transfer((A, b"\x00"), (A, 1)) == [b"\x18"]
-    except OSError:
+    except BusError:
         return False
 
 
