@@ -26,12 +26,11 @@ _STALE = 1 << 8  # what a board said in so many sessions before may still be on 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a board says of itself."""
+    """What a board says of itself. slots: pages that it has room for, the lower memory included."""
 
     version: int
     firmware: str
     slots: int
-    write_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +191,10 @@ class Link:
                 self._owed = True
 
     def _introduced(self, frame: Frame) -> None:
-        magic, version, firmware, nonce, slots, write_max = wire.INFO.unpack(frame.body[: wire.INFO.size])
+        magic, version, firmware, nonce, slots, _ = wire.INFO.unpack(frame.body[: wire.INFO.size])
         if magic != wire.MAGIC:
             return
-        self.info = Info(version, wire.FIRMWARE_KINDS.get(firmware, f"kind {firmware}"), slots, write_max)
+        self.info = Info(version, wire.FIRMWARE_KINDS.get(firmware, f"kind {firmware}"), slots)
         if version != wire.VERSION:
             return
         age = None if self._asked is None else (self._asked + 1 - nonce) % _NONCES

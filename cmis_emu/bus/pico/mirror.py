@@ -22,6 +22,7 @@ from cmis_emu.bus.pico.replica import Page, Place, Replica
 from cmis_emu.bus.pico.wire import NO_SLOT, End, Kind, Lamp, Side, Table
 from cmis_emu.bus.target import HALF
 from cmis_emu.clock import NS_PER_MS
+from cmis_emu.errors import NotAvailableError
 from cmis_emu.registers.field import LOWER
 
 LIVE_NS = 50 * NS_PER_MS
@@ -96,7 +97,7 @@ class Mirror:
 
     # -- a session ---------------------------------------------------------------------------------
 
-    def _opened(self, _: Info) -> None:
+    def _opened(self, info: Info) -> None:
         self.close()
         self._flight.clear()
         self._latched.clear()
@@ -113,6 +114,9 @@ class Mirror:
             self.link.send(Kind.SETUP, wire.SETUP.pack(0, 1, self._pins, self._lease_ms, self._hold_ms, 0))
             return
         plans = source.pages()
+        if len(plans) > info.slots:
+            found = f"found a module with {len(plans)} pages in all banks"
+            raise NotAvailableError(f"pico: {found}, expected {info.slots} at most, for which the board has room")
         slots = {(plan.number, plan.bank): slot for slot, plan in enumerate(plans)}
         banks = 1 + max(plan.bank for plan in plans)
         limit = source.read_limit if source.read_limit < HALF else 0

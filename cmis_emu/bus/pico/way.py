@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cmis_emu.bus.pico.mirror import HOLD_MS, PIN_SETS, Mirror
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
+_LOG = logging.getLogger(__name__)
 _FORM = "pico:DEVICE[@BUS][?OPTIONS], such as pico:/dev/ttyACM0@1?pins=qsfp-dd"
 _OPTIONS = {"pins": "qsfp-dd", "hold": "10"}
 _HOLD_MOST_MS = 1000
@@ -160,7 +162,7 @@ class PicoWay:
         ]
 
     def _await_board(self) -> None:
-        """Until it has said what it is. Raises NotAvailableError."""
+        """Until it has said what it is, and taken up the module. Raises NotAvailableError."""
         assert self._line is not None
         self.link.knock()
         for look in range(_PATIENCE_LOOKS):
@@ -178,10 +180,12 @@ class PicoWay:
                     raise NotAvailableError(f"pico:{self._address.device}: {found}; flash the one of this release")
                 if info.firmware not in _BACK_ENDS:
                     raise NotAvailableError(f"pico:{self._address.device}: found firmware of {info.firmware}")
-                return
+                if self.link.opened:
+                    return
             if look % _KNOCK_LOOKS == _KNOCK_LOOKS - 1:
                 self.link.knock()
-        found = "found nobody who speaks the protocol, expected a board with this project's firmware"
+        who = "nobody who speaks the protocol" if self.link.info is None else "a board that begins no session"
+        found = f"found {who}, expected a board with this project's firmware"
         raise NotAvailableError(f"pico:{self._address.device}: {found} (hardware/pico/README.md)")
 
     def _flush(self, line: Line) -> None:
@@ -193,6 +197,17 @@ class PicoWay:
                 line.write(data)
 
     def _run(self) -> None:
+        try:
+            self._keep_in_step()
+        except Exception:
+            _LOG.exception("the board at %s is not served any more", self._address.device)
+        if self._line is not None:
+            with self._lock:
+                self.mirror.farewell()
+            self._flush(self._line)
+            self._line.close()
+
+    def _keep_in_step(self) -> None:
         silent = 0
         while not self._closing.is_set():
             line = self._line
@@ -212,11 +227,6 @@ class PicoWay:
                     self.link.knock()
                 self.mirror.step(data)
             self._flush(line)
-        if self._line is not None:
-            with self._lock:
-                self.mirror.farewell()
-            self._flush(self._line)
-            self._line.close()
 
     def _find_again(self) -> Line | None:
         try:
