@@ -1,4 +1,4 @@
-"""Ports and their modules as somebody meets them who keeps a copy of a module elsewhere, on a board.
+"""Ports and their modules as a way meets them that keeps a copy of a module elsewhere (`bus/cages.py`).
 
 Owns how a copy's events reach the module: a write goes to the page that it was for, whatever is mapped here by then,
 and is taken even while the module holds off, since a bus has acknowledged it. Costs a module nothing while nobody
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmis_emu.bus.pico.source import Latched, PagePlan, PageRules
+from cmis_emu.bus.cages import Latched, PagePlan, PageRules
 from cmis_emu.clock import NEVER, Clock
 from cmis_emu.module.module import Module
 from cmis_emu.port import Port
@@ -21,7 +21,7 @@ _EVERYTHING = b"\xff" * HALF
 
 
 class ModuleSource:
-    """A module; meets `bus.pico.source.Source`."""
+    """A module; meets `bus.cages.Source`."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
@@ -85,21 +85,20 @@ class ModuleSource:
         """When it last left reset, in ns."""
         return self.module.started_ns
 
-    def write(self, page: int, bank: int, address: int, data: bytes) -> bool:
+    def write(self, page: int, bank: int, address: int, data: bytes) -> None:
         """Takes effect as a write from the bus does."""
         module, memory = self.module, self._memory
         if not module.managed:
-            return False
+            return
         wanted = memory.pages[page, bank]
         mapped = memory.upper
         if address < HALF or wanted is mapped:
             module.write(address, data)
-            return True
+            return
         memory.upper = wanted  # somebody else has selected another page meanwhile; it is his, and stays
         module.write(address, data)
         if memory.upper is wanted:
             memory.upper = mapped
-        return True
 
     def clocked_out(self, page: int, bank: int, address: int, count: int, cleared: dict[int, int]) -> None:
         """Clears those bits, and moves on where pages follow each other."""
@@ -128,7 +127,7 @@ class ModuleSource:
 
 
 class PortCage:
-    """A port; meets `bus.pico.source.Cage`."""
+    """A port; meets `bus.cages.Cage`."""
 
     def __init__(self, port: Port, clock: Clock) -> None:
         self.port = port

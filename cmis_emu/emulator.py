@@ -182,11 +182,8 @@ class Emulator:
         return Served(self.buses, self.lock, control, slots, names, interfaces, self.cages())
 
     def cages(self) -> dict[int, PortCage]:
-        """A port by the number of the bus that its module answers on; the first of several."""
-        found: dict[int, PortCage] = {}
-        for name, port in self.ports.items():
-            found.setdefault(self.bus_of(name).number, PortCage(port, self.clock))
-        return found
+        """The ports by the numbers of their buses, for ways that keep a copy of a module."""
+        return {self.bus_of(name).number: PortCage(port, self.clock) for name, port in self.ports.items()}
 
     # -- fibres --------------------------------------------------------------------------------------
 

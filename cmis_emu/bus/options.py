@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from cmis_emu.bus.target import Target
+from cmis_emu.bus.cages import Cage
+from cmis_emu.bus.target import MODULE_ADDRESS, Target
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError
 
@@ -63,6 +64,11 @@ class Options:
         """Yes or no, which it is unless told. Raises InputError."""
         return self.choice(name, "no", "yes") == "yes"
 
+    def place(self, served: Served) -> tuple[int, int]:
+        """`bus` and `address` of a module; the first bus, and 50h, unless told. Raises InputError."""
+        bus = self.number("bus", min(served.buses), 0, BUS_MAX)
+        return bus, self.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
+
 
 def find_target(served: Served, bus: int, address: int, field: str = "--serve") -> Target:
     """The target of the module that sits at an address of a bus, also of a channel. Raises InputError for none."""
@@ -76,3 +82,9 @@ def find_target(served: Served, bus: int, address: int, field: str = "--serve") 
         at = ", ".join(f"{each:#x}" for each in sorted(modules)) or "a bus that a module sits on"
         raise InputError(f"address {address:#x} on bus {bus}", f"one of {at}", field=field)
     return target
+
+
+def find_cage(served: Served, bus: int, address: int) -> Cage:
+    """The cage around such a target. Raises InputError."""
+    target = find_target(served, bus, address)
+    return next(cage for cage in served.cages.values() if cage.target is target)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
-from cmis_emu.bus.pico.source import Cage
+from cmis_emu.bus.cages import Cage
 from cmis_emu.bus.slots import Slots
 from cmis_emu.bus.virtual import VirtualBus
 from cmis_emu.errors import InputError
@@ -35,10 +35,11 @@ ControlHandler = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a way gives access to: buses by number, the lock to hold, who answers control requests, the cages.
+    """What a way gives access to: buses by number, the lock to hold, who answers control requests, and the cages.
 
-    names: of adapters, by number, where they have one. interfaces: the buses of modules that ethtool reaches, by the
-    name of a network interface. cages: by the number of the bus, for ways that keep a copy of the module in it.
+    slots: the cages by name, for ways that plug modules themselves. names: of adapters, by number, where they have
+    one. interfaces: the buses of modules that ethtool reaches, by the name of a network interface. cages: by the
+    number of the bus, for ways that keep a copy of the module in it.
     """
 
     buses: Mapping[int, VirtualBus]

@@ -61,14 +61,15 @@ class RpiBscContract(WireContract):
             shared = Shared(self.library)
             self.opened.append(shared)
             flags = self.busy_flags
+            cage = next(each for each in self.cages if each.target is target)
             return BscModule(
-                wires, address, target, shared, self.lock, self.hz, clock=clock, trust_busy=flags, busy_flags=flags
+                wires, address, cage, shared, self.lock, self.hz, clock=clock, trust_busy=flags, busy_flags=flags
             )
 
         return attach
 
     def open(self, emu: Emulator, bus: int) -> Host:
-        self.lock = emu.lock
+        self.lock, self.cages = emu.lock, [*emu.cages().values()]
         super().open(emu, bus)
         host = PatientHost(emu.smbus(bus))
         wire_bus = emu.buses[bus]

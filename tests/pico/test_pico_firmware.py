@@ -13,6 +13,7 @@ from rigs.pico_world import EFFECT, HOLD_MS, LEASE_MS, LOWER, TRIGGER, World
 
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.wire import Lamp, Side
+from cmis_emu.errors import NotAvailableError
 
 
 @pytest.fixture(params=[CBoard, MicroPythonBoard])
@@ -71,6 +72,14 @@ def test_one_wrong_bit_is_found(flip: int) -> None:
     coded = bytearray(wire.Frame(0x13, 1, 2, 3, bytes(range(10))).encode()[:-1])
     coded[flip // 8] ^= 1 << flip % 8
     assert wire.decode(bytes(coded)) is None
+
+
+def test_a_module_for_which_the_board_has_no_room_is_refused() -> None:
+    board = MicroPythonBoard()
+    board.code.SLOTS = 5
+    with pytest.raises(NotAvailableError, match="found a module with 6 pages in all banks, expected 5 at most"):
+        World(board).run(60)
+    assert not board.answers()
 
 
 # -- the lease --------------------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ from rigs.board import CBoard
 from rigs.pty_board import PtyBoard
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.bus.pico import way, wire
+from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.pico import link, way, wire
+from cmis_emu.bus.pico.link import Info
 from cmis_emu.bus.pico.way import Address, PicoWay
 from cmis_emu.errors import InputError, NotAvailableError
 
@@ -43,7 +45,7 @@ def device() -> Iterator[PtyBoard]:
 def answers(device: PtyBoard) -> bool:
     try:
         return device.transfer((A, b"\x00"), (A, 1)) == [b"\x18"]
-    except OSError:
+    except BusError:
         return False
 
 
@@ -172,6 +174,15 @@ def test_firmware_of_another_release(device: PtyBoard, monkeypatch: pytest.Monke
     with (
         Emulator.load(DR4, ManualClock(), seed=1) as emu,
         pytest.raises(NotAvailableError, match="protocol 1, expected 2"),
+    ):
+        emu.open_way(f"pico:{device.path}")
+
+
+def test_a_module_that_is_too_large(device: PtyBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "Info", lambda version, firmware, slots: Info(version, firmware, 8))
+    with (
+        Emulator.load(DR4, ManualClock(), seed=1) as emu,
+        pytest.raises(NotAvailableError, match="pages in all banks, expected 8 at most, for which the board has room"),
     ):
         emu.open_way(f"pico:{device.path}")
 

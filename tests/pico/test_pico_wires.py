@@ -21,7 +21,7 @@ from cmis_emu.bus.bits.wires import Wires
 from cmis_emu.bus.virtual import I2C_M_RD, Message
 
 A = 0x50
-BYTE_NS = 2_600
+BYTE_NS = 2_300
 """How long the handler keeps SCL low for a byte of a read, by the cycles of `test_pico_arm`."""
 rates = pytest.mark.parametrize("hz", [100_000, 400_000, 1_000_000])
 

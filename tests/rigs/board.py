@@ -7,6 +7,7 @@ files of hardware/pico/firmware in this process.
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import hashlib
 import shutil
@@ -21,7 +22,6 @@ from rigs.designware import DesignWare
 
 from cmis_emu import Emulator
 from cmis_emu.bus.claims import Claims
-from cmis_emu.bus.contract import ByteTarget
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.pico.link import Link
 from cmis_emu.bus.pico.mirror import HOLD_MS, LEASE_MS, Mirror
@@ -205,27 +205,25 @@ class BoardBus(VirtualBus):
 
     def deliver(self, messages: Sequence[Message]) -> list[bytes]:
         """The messages, byte event by byte event."""
-        found: list[bytes] = []
-        device = self.bench.board.bus
-        target: ByteTarget = device
-        try:
-            for message in messages:
-                if message.address != device.address or not target.start(read=bool(message.flags & I2C_M_RD)):
-                    raise BusError(6)
-                if message.flags & I2C_M_RD:
-                    found.append(_read(target, message.length))
-                else:
-                    for value in message.data:
-                        if not target.write_byte(value):
-                            raise BusError(5)
-        finally:
-            target.end()
-        return found
+        return deliver(self.bench.board.bus, messages)
 
 
-def _read(target: ByteTarget, length: int) -> bytes:
-    data = bytearray()
-    for _ in range(length):
-        data.append(target.peek())
-        target.commit()
-    return bytes(data)
+def deliver(device: DesignWare, messages: Sequence[Message]) -> list[bytes]:
+    """One combined transfer, as a controller does it. Raises BusError."""
+    found: list[bytes] = []
+    try:
+        for message in messages:
+            read = bool(message.flags & I2C_M_RD)
+            if message.address != device.address or not device.start(read=read):
+                raise BusError(errno.ENXIO)
+            if read:
+                data = bytearray()
+                for _ in range(message.length):
+                    data.append(device.peek())
+                    device.commit()
+                found.append(bytes(data))
+            elif not all(device.write_byte(value) for value in message.data):
+                raise BusError(errno.EIO)
+    finally:
+        device.end()
+    return found

@@ -8,16 +8,16 @@ read shows when nothing is there (0) and that the busy flags last from address t
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import count
 
 from cmis_emu.bus.bits.slave import BitSlave
 from cmis_emu.bus.bits.wires import Wires
-from cmis_emu.bus.contract import ByteTarget
+from cmis_emu.bus.cages import Cage
 from cmis_emu.bus.rpi_bsc.mirror import Mirror
 from cmis_emu.bus.rpi_bsc.shared import Shared
-from cmis_emu.bus.target import Target
 from cmis_emu.clock import NS_PER_MS, NS_PER_S, NS_PER_US, Event, ManualClock
 from cmis_emu.physics.noise import uniform
 
@@ -202,9 +202,9 @@ class BscModule:
         self,
         wires: Wires,
         address: int,
-        target: ByteTarget,
+        cage: Cage,
         shared: Shared,
-        lock: object,
+        lock: threading.RLock,
         hz: int,
         *,
         clock: ManualClock | None = None,
@@ -213,8 +213,7 @@ class BscModule:
         trust_busy: bool = True,
         busy_flags: bool = True,
     ) -> None:
-        assert isinstance(target, Target)
-        self.mirror = Mirror(target, shared, lock)  # type: ignore[arg-type]
+        self.mirror = Mirror(cage, shared, lock)
         self.helper = Helper(wires, address, shared, hz, latency_ns, trust_busy=trust_busy, busy_flags=busy_flags)
         self._wires = wires
         self._clock = clock

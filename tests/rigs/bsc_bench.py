@@ -26,7 +26,7 @@ class Bench:
         self.bsc = BscModule(
             self.wires,
             A,
-            emu.ports["1"].target,
+            emu.cages()[1],
             shared,
             emu.lock,
             hz,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from rigs.board import Board
 
+from cmis_emu.bus.cages import Latched, PagePlan, PageRules
 from cmis_emu.bus.pico.link import Link
 from cmis_emu.bus.pico.mirror import Mirror
-from cmis_emu.bus.pico.source import Latched, PagePlan, PageRules
 from cmis_emu.bus.target import Target
 
 LOWER = -1
@@ -144,7 +144,7 @@ class Module:
     def resets(self) -> int:
         return 0
 
-    def write(self, page: int, bank: int, address: int, data: bytes) -> bool:
+    def write(self, page: int, bank: int, address: int, data: bytes) -> None:
         self.writes.append((page, bank, address, data))
         for index, value in enumerate(data, address & 127):
             if page == LOWER and index == 127:
@@ -162,7 +162,6 @@ class Module:
                 self.data[page, bank][index] = value
                 if index == TRIGGER:
                     self.put(0x11, bank, EFFECT, (value + 1) & 0xFF)
-        return True
 
     def clocked_out(self, page: int, bank: int, address: int, count: int, cleared: dict[int, int]) -> None:
         for index, bits in cleared.items():

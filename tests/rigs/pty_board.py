@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import pty
 import select
@@ -13,7 +12,9 @@ import tty
 from types import TracebackType
 from typing import Self
 
-from rigs.board import Board
+from rigs.board import Board, deliver
+
+from cmis_emu.bus.virtual import I2C_M_RD, Message
 
 
 class PtyBoard:
@@ -61,24 +62,10 @@ class PtyBoard:
                     out = out[os.write(self._master, out) :]
 
     def transfer(self, *messages: tuple[int, bytes | int]) -> list[bytes]:
-        """One combined transfer. Raises OSError."""
+        """One combined transfer. Raises BusError."""
+        sent = [
+            Message(address, I2C_M_RD, length=what) if isinstance(what, int) else Message(address, 0, what)
+            for address, what in messages
+        ]
         with self.lock:
-            found = []
-            bus = self.board.bus
-            try:
-                for address, what in messages:
-                    read = isinstance(what, int)
-                    if address != bus.address or not bus.start(read=read):
-                        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
-                    if isinstance(what, int):
-                        data = bytearray()
-                        for _ in range(what):
-                            data.append(bus.peek())
-                            bus.commit()
-                        found.append(bytes(data))
-                    else:
-                        for value in what:
-                            bus.write_byte(value)
-            finally:
-                bus.end()
-            return found
+            return deliver(self.board.bus, sent)

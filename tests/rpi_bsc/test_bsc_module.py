@@ -15,6 +15,7 @@ from rigs.sigrok import decode, needs_sigrok, symbols
 from cmis_emu.bus.bits.limits import STANDARD, Parameter, plain_i2c
 from cmis_emu.bus.bits.vcd import Recorder
 from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.rpi_bsc.shared import Event
 from cmis_emu.clock import NS_PER_S
 
 LOS_RX, LOL_RX = 147, 148
@@ -111,6 +112,62 @@ def test_the_byte_that_was_fetched_ahead_was_not_read(alone: Bench, count: int) 
     assert alone.transfer(5) == [whole[count : count + 5]]
     alone.rest()
     assert alone.read(200, 3) == whole[72:75]
+
+
+def test_what_was_acknowledged_arrives_though_the_module_holds_off(alone: Bench) -> None:
+    """Writes to page 03h go to non-volatile memory, for which the module refuses others for 10 ms."""
+    alone.write(126, 0, 0x03)
+    for address, value in ((128, 0x41), (129, 0x42), (130, 0x43)):
+        alone.write(address, value)
+    alone.rest()
+    alone.bsc.mirror.step()
+    assert alone.module.peek(0x03, 128, 3) == b"ABC"
+
+
+def test_a_page_that_others_select_meanwhile_is_theirs(alone: Bench) -> None:
+    """A write, and a read that clears, belong to the page that was mapped on the wires then."""
+    module = alone.module
+    with alone.emu.lock:
+        module.flags.latch(module.memory.cell("LOSFlagRx"), 0xFF)
+    alone.bsc.mirror.publish()
+    alone.write(126, 0, 0x11)
+    assert alone.read(LOS_RX) == b"\xff"
+    alone.write(126, 0, 0x10)
+    alone.write(145, 0x21)
+    alone.rest()
+    untouched = module.peek(0x01, 128, 128)
+    take = alone.shared.take
+    events = 0
+
+    def between() -> Event | None:
+        nonlocal events
+        events += 1
+        if events in (3, 5):  # before the read of 11h, and before the write to 10h
+            module.memory.select(0x01, 0)
+        return take()
+
+    alone.shared.take = between  # type: ignore[method-assign]
+    alone.bsc.mirror.step()
+    assert module.peek(0x11, LOS_RX, 1) == b"\x00"
+    assert module.peek(0x10, 145, 1) == b"\x21"
+    assert module.peek(0x01, 128, 128) == untouched
+    assert module.mapped() == (0x01, 0)
+
+
+def test_observers_see_what_the_bus_did(alone: Bench) -> None:
+    seen: list[tuple[bool, int, int, bytes]] = []
+    alone.emu.ports["1"].target.taps.append(lambda t: seen.append((t.read, t.page, t.address, t.data)))
+    alone.write(126, 0, 0x10)
+    alone.write(145, *range(0x10, 0x19))  # a byte more than the module takes
+    alone.read(145, 3)
+    alone.rest()
+    alone.bsc.mirror.step()
+    assert seen == [
+        (False, -1, 126, b"\x00\x10"),
+        (False, 0x10, 145, bytes(range(0x10, 0x18))),
+        (False, 0x10, 145, b""),
+        (True, 0x10, 145, b"\x10\x11\x12"),
+    ]
 
 
 def test_it_is_told_when_the_module_does_not_answer(bench: Callable[..., Bench]) -> None:

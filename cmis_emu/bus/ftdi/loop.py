@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +65,8 @@ def _told(errors: dict[str, int]) -> str:
 
 def pin_read_ns(device: Any, now_ns: Callable[[], int], rounds: int = 20) -> int:
     """What reading its pins costs this chip: the number that its use as a slave depends on."""
-    chip = FtdiChip(device)
-    try:
+    with closing(FtdiChip(device)) as chip:
         return command_ns(chip, now_ns, rounds)
-    finally:
-        chip.close()
 
 
 def measure(
@@ -89,7 +86,7 @@ def measure(
     expected: bytes | None = None
     for hz in rates:
         found = Measured(hz)
-        with _bus(device, hz) as bus:
+        with closing(FtdiBus(device, hz)) as bus:
             found.hz = bus.hz
 
             def read(length: int, bus: FtdiBus = bus) -> bytes:
@@ -127,15 +124,6 @@ def measure(
         yield found
 
 
-@contextmanager
-def _bus(device: Any, hz: int) -> Iterator[FtdiBus]:
-    bus = FtdiBus(device, hz)
-    try:
-        yield bus
-    finally:
-        bus.close()
-
-
 def _timed(read: Callable[[int], bytes], length: int, now_ns: Callable[[], int]) -> tuple[bytes, int]:
     began = now_ns()
     data = read(length)
@@ -143,5 +131,4 @@ def _timed(read: Callable[[int], bytes], length: int, now_ns: Callable[[], int])
 
 
 def _name(error: OSError) -> str:
-
     return errno.errorcode.get(error.errno or 0, str(error))

@@ -17,8 +17,6 @@ from cmis_emu.bus.ftdi.chip import FtdiChip, command_ns
 from cmis_emu.bus.ftdi.chip import address as read_address
 from cmis_emu.bus.ftdi.follower import Follower
 from cmis_emu.bus.held import HeldTarget
-from cmis_emu.bus.options import ADDRESS_LEAST, ADDRESS_MOST, BUS_MAX
-from cmis_emu.bus.target import MODULE_ADDRESS
 from cmis_emu.bus.ways import Served
 from cmis_emu.clock import NS_PER_MS, ScaledClock
 
@@ -115,8 +113,7 @@ def serve(address: str, served: Served) -> Ft232hWay:
     url, options = read_address(address, _OPTIONS, _FIELD)
     hz = options.number("hz", 100_000, 10_000, 1_000_000)
     warnings = admit(FT232H_SLAVE, Request(hz=hz, experimental=options.flag("experimental")))
-    bus = options.number("bus", min(served.buses), 0, BUS_MAX)
-    at = options.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
+    bus, at = options.place(served)
     told_ns = options.number("command", 0, 0, 100_000)
     target = HeldTarget(served, bus, at)
     clock = ScaledClock()

@@ -7,6 +7,7 @@ the board last told, so that no stray frame of an earlier one can open it again.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -25,12 +26,11 @@ _STALE = 1 << 8  # what a board said in so many sessions before may still be on 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a board says of itself."""
+    """What a board says of itself. slots: pages that it has room for, the lower memory included."""
 
     version: int
     firmware: str
     slots: int
-    write_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,6 @@ class Link:
         self._missed = False
         self._ms = 0
         self._again_ms = 0
-        self.broken_frames = 0
-        self.sent_again = 0
 
     # -- sessions ------------------------------------------------------------------------------------
 
@@ -115,11 +113,6 @@ class Link:
         """Messages that were not put on the line yet."""
         return len(self._queue)
 
-    @property
-    def idle(self) -> bool:
-        """Everything was taken."""
-        return not self._queue and not self._sent
-
     def send(self, kind: Kind, body: bytes = b"") -> int:
         """A message of the stream; its number."""
         number = self._next
@@ -153,7 +146,6 @@ class Link:
 
     def _send_again(self) -> None:
         self._again_ms = self._ms
-        self.sent_again += len(self._sent)
         for each in self._sent:
             each.ms = self._ms
             self._put_sent(each)
@@ -168,12 +160,8 @@ class Link:
             del self._buffer[: end + 1]
             frame = wire.decode(coded) if coded else None
             if frame is not None:
-                try:
+                with contextlib.suppress(struct.error):  # a frame of another firmware, or of none
                     self._take(frame)
-                except struct.error:  # a frame of another firmware, or of none
-                    self.broken_frames += 1
-            elif coded:
-                self.broken_frames += 1
         if len(self._buffer) > wire.CODED_MAX:
             self._buffer.clear()
         if self.opened and (self._owed or self._missed):
@@ -203,10 +191,10 @@ class Link:
                 self._owed = True
 
     def _introduced(self, frame: Frame) -> None:
-        magic, version, firmware, nonce, slots, write_max = wire.INFO.unpack(frame.body[: wire.INFO.size])
+        magic, version, firmware, nonce, slots, _ = wire.INFO.unpack(frame.body[: wire.INFO.size])
         if magic != wire.MAGIC:
             return
-        self.info = Info(version, wire.FIRMWARE_KINDS.get(firmware, f"kind {firmware}"), slots, write_max)
+        self.info = Info(version, wire.FIRMWARE_KINDS.get(firmware, f"kind {firmware}"), slots)
         if version != wire.VERSION:
             return
         age = None if self._asked is None else (self._asked + 1 - nonce) % _NONCES

@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from cmis_emu.bus.cages import Cage, PageRules, Source, tell
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Beat, Info, Link
-from cmis_emu.bus.pico.replica import HALF, Page, Place, Replica
-from cmis_emu.bus.pico.source import LOWER, Cage, PageRules, Source
-from cmis_emu.bus.pico.wire import NO_SLOT, BeatFlag, End, Kind, Lamp, Side, Table
-from cmis_emu.bus.tap import Transaction
+from cmis_emu.bus.pico.replica import Page, Place, Replica
+from cmis_emu.bus.pico.wire import NO_SLOT, End, Kind, Lamp, Side, Table
+from cmis_emu.bus.target import HALF
 from cmis_emu.clock import NS_PER_MS
+from cmis_emu.errors import NotAvailableError
+from cmis_emu.registers.field import LOWER
 
 LIVE_NS = 50 * NS_PER_MS
 """Values that are computed when read are computed for the board this often."""
@@ -33,7 +35,6 @@ _BEATS = 64
 
 PIN_SETS = {"none": 0, "qsfp-dd": 1, "osfp": 2}
 _SIDES = {Side.RESET_L: "ResetL", Side.LP_MODE: "LPMode", Side.MOD_SEL_L: "ModSelL"}
-_RULE_ORDER = (Table.WRITE, Table.CLEAR, Table.HOLD)
 
 _Load = tuple[int, Callable[[Replica], None]]
 """Number of a message, and what it does on the board."""
@@ -51,9 +52,6 @@ class Mirror:
     ) -> None:
         self.link = link
         self.replica: Replica | None = None
-        self.answering = False
-        self.beats = 0
-        self.refused_writes = 0
         self.stats: dict[str, int] = {}
         self._cage = cage
         self._pins = PIN_SETS[pins]
@@ -99,7 +97,7 @@ class Mirror:
 
     # -- a session ---------------------------------------------------------------------------------
 
-    def _opened(self, _: Info) -> None:
+    def _opened(self, info: Info) -> None:
         self.close()
         self._flight.clear()
         self._latched.clear()
@@ -110,13 +108,15 @@ class Mirror:
         self._beat = None
         self._beats.clear()
         self._synced = (-1, -1)
-        self.answering = False
         source = self._source = self._cage.source()
         if source is None:
             self.replica = None
             self.link.send(Kind.SETUP, wire.SETUP.pack(0, 1, self._pins, self._lease_ms, self._hold_ms, 0))
             return
         plans = source.pages()
+        if len(plans) > info.slots:
+            found = f"found a module with {len(plans)} pages in all banks"
+            raise NotAvailableError(f"pico: {found}, expected {info.slots} at most, for which the board has room")
         slots = {(plan.number, plan.bank): slot for slot, plan in enumerate(plans)}
         banks = 1 + max(plan.bank for plan in plans)
         limit = source.read_limit if source.read_limit < HALF else 0
@@ -128,7 +128,7 @@ class Mirror:
             number = 0 if plan.number == LOWER else plan.number
             body = wire.PAGE.pack(slot, number, plan.bank, int(plan.banked), following, plan.limit)
             self.link.send(Kind.PAGE, body)
-            pages.append(Page(plan.number, plan.bank, plan.banked, following, plan.limit))
+            pages.append(Page(plan.number, plan.bank, plan.banked, following))
         self.replica = Replica(pages, flat=source.flat)
         self._ahead = [bytearray(HALF) for _ in pages]
         self._ahead_upper = self.replica.upper
@@ -184,9 +184,9 @@ class Mirror:
             return
         self._settle(replica, replica.wrote(number, slot, address, data))
         page = replica.pages[slot]
-        self._tell(False, page, address, data)
-        if source is not self._cage.source() or not source.write(page.number, page.bank, address, data):
-            self.refused_writes += 1
+        tell(self._cage, False, page.number, page.bank, address, data)
+        if source is self._cage.source():
+            source.write(page.number, page.bank, address, data)
 
     def _read(self, number: int, slot: int, address: int, count: int, clears: list[tuple[int, int]]) -> None:
         replica, source = self.replica, self._source
@@ -201,7 +201,7 @@ class Mirror:
             for _, each in self._latched.get((slot, index), ()):
                 again |= each
             cleared[index] = cleared.get(index, 0) | bits & ~again
-        self._tell(True, page, address, out)
+        tell(self._cage, True, page.number, page.bank, address, out)
         if source is self._cage.source():
             source.clocked_out(page.number, page.bank, address, count, cleared)
 
@@ -211,12 +211,6 @@ class Mirror:
             self._ahead[slot][index] = replica.pages[slot].data[index]
         self._ahead_upper = replica.upper
 
-    def _tell(self, read: bool, page: Page, address: int, data: bytes) -> None:
-        taps = self._cage.target.taps
-        if taps:
-            now = self._cage.now_ns()
-            taps.tell(Transaction(now, now, read, page.number, page.bank, address, data))
-
     def _set(self, page: int, bank: int, index: int, bits: int) -> None:
         """Flag bits were set: before the next message goes out, and after all that went."""
         if self.replica is not None:
@@ -224,8 +218,6 @@ class Mirror:
             self._latched.setdefault(place, []).append((self.link.next_number, bits))
 
     def _beaten(self, beat: Beat) -> None:
-        self.beats += 1
-        self.answering = bool(beat.flags & BeatFlag.ANSWERING)
         self._beats.append(beat)
 
     def _catch_up(self) -> None:
@@ -274,13 +266,10 @@ class Mirror:
             if rules is known:
                 continue
             self._rules[slot] = rules
-            for table, new, old in zip(
-                _RULE_ORDER, (rules.write, rules.clear, rules.hold), (known.write, known.clear, known.hold), strict=True
-            ):
-                if table is Table.HOLD and not self._hold_ms:
-                    continue
-                if table is Table.HOLD:
-                    new, old = _packed(new), _packed(old)  # noqa: PLW2901 - eight bytes' worth in one
+            tables = [(Table.WRITE, rules.write, known.write), (Table.CLEAR, rules.clear, known.clear)]
+            if self._hold_ms:
+                tables.append((Table.HOLD, _packed(rules.hold), _packed(known.hold)))
+            for table, new, old in tables:
                 first, last = _span(new, old)
                 if first <= last:
                     body = bytes([slot, table, first]) + new[first : last + 1]

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cmis_emu.bus.pico.wire import NO_SLOT
+from cmis_emu.bus.target import HALF
 
-HALF = 128
 BANK_SELECT, PAGE_SELECT = 126, 127
 LOWER_SLOT = 0
 
@@ -29,7 +29,6 @@ class Page:
     bank: int
     banked: bool
     next: int = NO_SLOT
-    limit: int = 0
     data: bytearray = field(default_factory=lambda: bytearray(HALF))
     write: bytes = bytes(HALF)
     clear: bytes = bytes(HALF)

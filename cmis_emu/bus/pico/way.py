@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cmis_emu.bus.capabilities import BACK_ENDS
+from cmis_emu.bus.cages import Cage
+from cmis_emu.bus.capabilities import PICO, PICO_MICROPYTHON, Request, admit
 from cmis_emu.bus.options import Options
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Link
 from cmis_emu.bus.pico.mirror import HOLD_MS, PIN_SETS, Mirror
-from cmis_emu.bus.pico.source import Cage
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
+_LOG = logging.getLogger(__name__)
 _FORM = "pico:DEVICE[@BUS][?OPTIONS], such as pico:/dev/ttyACM0@1?pins=qsfp-dd"
 _OPTIONS = {"pins": "qsfp-dd", "hold": "10"}
 _HOLD_MOST_MS = 1000
@@ -30,7 +32,7 @@ _KNOCK_LOOKS = 25  # looks without a byte from the board, until it is spoken to
 _PATIENCE_LOOKS = 500  # 2 s for a board to say what it is
 _RETRY_S = 1.0
 _CLOSE_S = 5.0
-_BACK_ENDS = {"C": "pico", "MicroPython": "pico-micropython"}
+_BACK_ENDS = {"C": PICO, "MicroPython": PICO_MICROPYTHON}
 
 
 class Line(Protocol):
@@ -121,12 +123,11 @@ class PicoWay:
         number: int,
         cage: Cage,
         lock: threading.RLock,
-        line: Line | None = None,
     ) -> None:
         self._address = address
         self._number = number
         self._lock = lock
-        self._line: Line | None = line or SerialLine(address.device)
+        self._line: Line | None = SerialLine(address.device)
         self._out = bytearray()
         self.link = Link(self._out.extend, int.from_bytes(os.urandom(2), "big"))
         self.mirror = Mirror(self.link, cage, pins=address.pins, hold_ms=address.hold_ms)
@@ -152,16 +153,16 @@ class PicoWay:
         """What serves what, and what it cannot do."""
         info = self.link.info
         assert info is not None
-        lines = [
+        board = _BACK_ENDS[info.firmware]
+        return [
             f"bus {self._number} on wires: {self._address.device}, firmware in {info.firmware}, "
-            f"pins: {self._address.pins}"
+            f"pins: {self._address.pins}",
+            *(f"warning: {each}" for each in admit(board, Request())),
+            f"note: {board.reason('max_hz')}",
         ]
-        row = BACK_ENDS[_BACK_ENDS[info.firmware]]
-        lines += [f"note: {finding}" for finding in (row.why.get("can_nack"), row.why.get("max_hz")) if finding]
-        return lines
 
     def _await_board(self) -> None:
-        """Until it has said what it is. Raises NotAvailableError."""
+        """Until it has said what it is, and taken up the module. Raises NotAvailableError."""
         assert self._line is not None
         self.link.knock()
         for look in range(_PATIENCE_LOOKS):
@@ -179,10 +180,12 @@ class PicoWay:
                     raise NotAvailableError(f"pico:{self._address.device}: {found}; flash the one of this release")
                 if info.firmware not in _BACK_ENDS:
                     raise NotAvailableError(f"pico:{self._address.device}: found firmware of {info.firmware}")
-                return
+                if self.link.opened:
+                    return
             if look % _KNOCK_LOOKS == _KNOCK_LOOKS - 1:
                 self.link.knock()
-        found = "found nobody who speaks the protocol, expected a board with this project's firmware"
+        who = "nobody who speaks the protocol" if self.link.info is None else "a board that begins no session"
+        found = f"found {who}, expected a board with this project's firmware"
         raise NotAvailableError(f"pico:{self._address.device}: {found} (hardware/pico/README.md)")
 
     def _flush(self, line: Line) -> None:
@@ -194,6 +197,17 @@ class PicoWay:
                 line.write(data)
 
     def _run(self) -> None:
+        try:
+            self._keep_in_step()
+        except Exception:
+            _LOG.exception("the board at %s is not served any more", self._address.device)
+        if self._line is not None:
+            with self._lock:
+                self.mirror.farewell()
+            self._flush(self._line)
+            self._line.close()
+
+    def _keep_in_step(self) -> None:
         silent = 0
         while not self._closing.is_set():
             line = self._line
@@ -213,11 +227,6 @@ class PicoWay:
                     self.link.knock()
                 self.mirror.step(data)
             self._flush(line)
-        if self._line is not None:
-            with self._lock:
-                self.mirror.farewell()
-            self._flush(self._line)
-            self._line.close()
 
     def _find_again(self) -> Line | None:
         try:

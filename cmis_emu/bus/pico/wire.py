@@ -12,8 +12,6 @@ from enum import IntEnum, IntFlag
 
 VERSION = 1
 MAGIC = b"CMIS"
-SLOTS = 96
-"""Pages that a board has room for, the lower memory included."""
 NO_SLOT = 0xFF
 NUMBERS = 1 << 16
 _HEAD = struct.Struct("<BHHH")

@@ -13,13 +13,12 @@ import contextlib
 import hashlib
 import os
 import platform
-import shlex
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cmis_emu.bus.compiler import compiler, first_error, run
 from cmis_emu.errors import InputError, NotAvailableError
 
 __all__ = ["environment", "library", "sources"]
@@ -27,7 +26,7 @@ __all__ = ["environment", "library", "sources"]
 _FOLDER = Path(__file__).parent
 _FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden", "-shared")
 _LIBRARIES = ("-ldl", "-lpthread")
-_COMPILE_LIMIT_S = 120
+_WHAT = "preload library"
 _SOCKET_PATH_MAX = 107  # bytes: sun_path of Linux without its final NUL
 
 
@@ -36,12 +35,12 @@ def library() -> Path:
 
     Several processes may call this at once: each compiles to a file of its own, and a rename shows it to all.
     """
-    compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
-    version = _run([*compiler, "--version"])
+    command = compiler()
+    version = run([*command, "--version"], _WHAT)
     if version.returncode != 0:
-        raise NotAvailableError(f"preload library: {compiler[0]} --version failed: {_first_error(version)}")
+        raise NotAvailableError(f"{_WHAT}: {command[0]} --version failed: {first_error(version)}")
     source = b"\0".join(path.read_bytes() for path in [*sources(), *sorted(_FOLDER.glob("*.h"))])
-    recipe = "\0".join([*compiler, version.stdout, platform.machine(), *_FLAGS, *_LIBRARIES])
+    recipe = "\0".join([*command, version.stdout, platform.machine(), *_FLAGS, *_LIBRARIES])
     name = f"i2c_preload-{hashlib.sha256(source + recipe.encode()).hexdigest()[:20]}.so"
 
     refused = "none was tried"
@@ -50,17 +49,17 @@ def library() -> Path:
         if reason is None:
             built = folder / name
             if not built.exists():
-                _compile(compiler, built)
+                _compile(command, built)
             return built
         refused = f"{folder}: {reason}"
-    raise NotAvailableError(f"preload library: found no folder to keep it in ({refused})")
+    raise NotAvailableError(f"{_WHAT}: found no folder to keep it in ({refused})")
 
 
 def sources() -> list[Path]:
     """The C files of the library."""
     found = sorted(_FOLDER.glob("*.c"))
     if not found:
-        raise NotAvailableError(f"preload library: found no source in {_FOLDER}")
+        raise NotAvailableError(f"{_WHAT}: found no source in {_FOLDER}")
     return found
 
 
@@ -108,51 +107,19 @@ def _unfit(folder: Path) -> str | None:
     return None
 
 
-def _compile(compiler: list[str], built: Path) -> None:
+def _compile(command: list[str], built: Path) -> None:
     try:
         handle, name = tempfile.mkstemp(prefix=".i2c_preload-", suffix=".so", dir=built.parent)
     except OSError as error:
         reason = f"cannot write to {built.parent}: {error.strerror}"
-        raise NotAvailableError(f"preload library: {reason}") from None
+        raise NotAvailableError(f"{_WHAT}: {reason}") from None
     os.close(handle)
     unfinished = Path(name)
     try:
-        done = _run([*compiler, *_FLAGS, "-o", name, *map(str, sources()), *_LIBRARIES])
+        done = run([*command, *_FLAGS, "-o", name, *map(str, sources()), *_LIBRARIES], _WHAT)
         if done.returncode != 0:
-            raise NotAvailableError(f"preload library: {compiler[0]} cannot compile it: {_first_error(done)}")
+            raise NotAvailableError(f"{_WHAT}: {command[0]} cannot compile it: {first_error(done)}")
         unfinished.chmod(0o755)
         unfinished.replace(built)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    # Without a preload (the compiler needs no I2C), and in the C locale, so that "error" is spelt "error".
-    base = {**os.environ, "LC_ALL": "C"}
-    base.pop("LD_PRELOAD", None)
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMPILE_LIMIT_S,
-            env=base,
-            check=False,
-        )
-    except OSError as error:
-        reason = "not found" if isinstance(error, FileNotFoundError) else error.strerror
-        raise NotAvailableError(
-            f"preload library: C compiler {command[0]}: {reason}; install gcc, or name one in CC"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise NotAvailableError(
-            f"preload library: C compiler {command[0]}: found no end after {_COMPILE_LIMIT_S} s"
-        ) from None
-
-
-def _first_error(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
-    lines.append(f"exit code {done.returncode}")
-    return next((line for line in lines if "error" in line), lines[0])

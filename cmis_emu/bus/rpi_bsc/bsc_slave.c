@@ -38,7 +38,7 @@ void bsc_describe(struct bsc_shared *shared, unsigned index, uint32_t key, unsig
     struct bsc_page *page = &shared->page[index];
 
     page->key = key;
-    page->banked = (uint16_t)banked;
+    page->banked = banked;
     memcpy(page->writable, writable, BSC_HALF);
     memcpy(page->clears, clears, BSC_HALF);
 }
@@ -279,15 +279,14 @@ static void end_of_write(struct bsc_slave *slave)
     uint8_t address = slave->received[0];
     unsigned limit = atomic_load(&slave->shared->write_limit[address / BSC_HALF]);
     unsigned length = slave->count - 1;
-    bool plain = length == 0;
 
     slave->state = BSC_IDLE;
     slave->count = 0;
-    tell(slave, BSC_WRITE, address, slave->received + 1, length);
-    if (plain)
-        return; /* the FIFO has what lies there already */
     if (length > limit)
         length = limit; /* what was too much is acknowledged all the same, and dropped */
+    tell(slave, BSC_WRITE, address, slave->received + 1, length);
+    if (!length)
+        return; /* the FIFO has what lies there already */
     apply(slave, address, slave->received + 1, length);
     slave->pointer = on(address, length);
     reload(slave);

@@ -5,17 +5,14 @@ It takes a second or two, and leaves no cache behind that somebody else could wr
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from cmis_emu.bus.compiler import compiler, first_error, run
 from cmis_emu.errors import NotAvailableError
 
 _HERE = Path(__file__).parent
 _FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
-_LIMIT_S = 120
 
 
 def library(folder: Path) -> Path:
@@ -30,13 +27,8 @@ def helper(folder: Path, memory: Path | None = None) -> Path:
 
 
 def _compile(built: Path, sources: Sequence[str], flags: Sequence[str]) -> Path:
-    compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
-    command = [*compiler, *_FLAGS, *flags, "-o", str(built), *(str(_HERE / source) for source in sources)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_LIMIT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotAvailableError(f"rpi-bsc: C compiler {compiler[0]}: {error}; install gcc, or name one in CC") from None
+    command = compiler()
+    done = run([*command, *_FLAGS, *flags, "-o", str(built), *(str(_HERE / source) for source in sources)], "rpi-bsc")
     if done.returncode != 0:
-        first = next((line for line in done.stderr.splitlines() if "error" in line), f"exit code {done.returncode}")
-        raise NotAvailableError(f"rpi-bsc: {compiler[0]} cannot compile {sources[0]}: {first.strip()}")
+        raise NotAvailableError(f"rpi-bsc: {command[0]} cannot compile {sources[0]}: {first_error(done)}")
     return built

@@ -8,42 +8,34 @@ the wire, so that a flag which was raised meanwhile is not cleared unseen.
 from __future__ import annotations
 
 import threading
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
 
+from cmis_emu.bus.cages import Cage, PagePlan, PageRules, Source, tell
 from cmis_emu.bus.rpi_bsc.shared import LOWER_KEY, PAGES_MAX, READ, Event, Shared
-from cmis_emu.bus.target import HALF, Device, Target
-from cmis_emu.clock import Clock
+from cmis_emu.bus.target import HALF
 from cmis_emu.errors import NotAvailableError
 from cmis_emu.registers.field import LOWER
-from cmis_emu.registers.memory import Memory
 
 _AT_ONCE = 64  # events, before others get the lock
 
 
-@runtime_checkable
-class Paged(Device, Protocol):
-    """A device with pages to mirror."""
-
-    memory: Memory
-    clock: Clock
-
-
 class Mirror:
-    """Of the device behind `target`, in `shared`. lock: the emulator's. Raises NotAvailableError for no module."""
+    """Of the module in `cage`, in `shared`. lock: the emulator's. Raises NotAvailableError for no module."""
 
-    def __init__(self, target: Target, shared: Shared, lock: threading.RLock) -> None:
-        self._target = target
+    def __init__(self, cage: Cage, shared: Shared, lock: threading.RLock) -> None:
+        self._cage = cage
         self._shared = shared
         self._lock = lock
-        self._device: Paged | None = None
+        self._source: Source | None = None
+        self._plans: Sequence[PagePlan] = ()
         self._index: dict[tuple[int, int], int] = {}
+        self._rules: dict[int, PageRules] = {}
         self._published: dict[int, bytes] = {}
         self._number = 0
         self._state: tuple[int, bool] | None = None
         with lock:
-            if target.device is None:
+            if cage.source() is None:
                 raise NotAvailableError("rpi-bsc: found an empty cage, expected a module to begin with")
-            self._adopt(target.device)
             self.publish()
 
     def step(self) -> bool:
@@ -64,22 +56,23 @@ class Mirror:
     def publish(self) -> None:
         """Every page whose bytes have changed, which of them is mapped, and whether the module answers."""
         with self._lock:
-            device = self._target.device
-            if device is None:
+            source, device = self._cage.source(), self._cage.target.device
+            if source is None or device is None:
                 self._enable(False)
                 return
-            if device is not self._device:
+            if source is not self._source:
                 self._enable(False)
-                self._adopt(device)
-            found = self._device
-            assert found is not None
-            answers = found.answers()  # also brings its time up to date
-            now_ns = found.clock.now_ns
-            for (number, bank), index in self._index.items():
-                data = found.memory.fetch(number, bank, 0 if number == LOWER else HALF, HALF, now_ns)
-                self._show(index, data)
-            limits = found.write_limit(0), found.write_limit(HALF)
-            self._shared.map(self._index[found.mapped()], self._number, limits)
+                self._adopt(source)
+            answers = device.answers()  # also brings its time up to date
+            for index, plan in enumerate(self._plans):
+                rules = source.rules(plan.number, plan.bank)
+                if rules is not self._rules.get(index):
+                    self._rules[index] = rules
+                    key = LOWER_KEY if plan.number == LOWER else plan.bank << 8 | plan.number
+                    self._shared.describe(index, key, plan.banked, rules.write, rules.clear)
+                self._show(index, source.shown(plan.number, plan.bank, live=True))
+            limits = device.write_limit(0), device.write_limit(HALF)
+            self._shared.map(self._index[source.mapped()], self._number, limits)
             self._enable(answers)
 
     def _show(self, index: int, data: bytes) -> None:
@@ -89,21 +82,16 @@ class Mirror:
             self._published[index] = tag
             self._shared.publish(index, data, self._number)
 
-    def _adopt(self, device: Device) -> None:
+    def _adopt(self, source: Source) -> None:
         """Another module, with pages of its own."""
-        if not isinstance(device, Paged):
-            raise NotAvailableError(f"rpi-bsc: found a {type(device).__name__}, expected a module with pages")
-        pages = device.memory.pages
-        if len(pages) > PAGES_MAX:
-            raise NotAvailableError(f"rpi-bsc: found {len(pages)} pages in all banks, expected {PAGES_MAX} at most")
-        self._device = device
+        plans = source.pages()
+        if len(plans) > PAGES_MAX:
+            raise NotAvailableError(f"rpi-bsc: found {len(plans)} pages in all banks, expected {PAGES_MAX} at most")
+        self._source = source
+        self._plans = plans
+        self._index = {(plan.number, plan.bank): index for index, plan in enumerate(plans)}
+        self._rules.clear()
         self._published.clear()
-        keys = sorted(pages, key=lambda key: key[0] != LOWER)
-        self._index = {key: index for index, key in enumerate(keys)}
-        for (number, bank), index in self._index.items():
-            compiled = pages[number, bank].compiled
-            key = LOWER_KEY if number == LOWER else bank << 8 | number
-            self._shared.describe(index, key, compiled.banked, bytes(compiled.write_mask), bytes(compiled.clear_mask))
 
     def _enable(self, answers: bool) -> None:
         state = len(self._index), answers
@@ -112,17 +100,32 @@ class Mirror:
             self._shared.enable(*state)
 
     def _play(self, event: Event) -> None:
-        target = self._target
-        data = bytes(event.data[: event.length])
-        if event.kind != READ:
-            target.write(bytes([event.address]) + data)
+        """The bus has acknowledged it all: a module that holds off by now takes it nevertheless."""
+        source = self._source
+        if source is None or source is not self._cage.source():
             return
-        device = target.device
-        if device is None or not device.answers():
+        address, data = event.address, bytes(event.data[: event.length])
+        page, bank = (LOWER, 0) if address < HALF else (event.key & 0xFF, event.key >> 8)
+        if (page, bank) not in self._index:
             return
-        address = event.address
+        tell(self._cage, event.kind == READ, page, bank, address, data)
+        if event.kind == READ:
+            self._clocked_out(source, page, bank, address, data)
+        elif data:
+            source.write(page, bank, address, data)
+        self._cage.target.pointer = _on(address, len(data))
+
+    def _clocked_out(self, source: Source, page: int, bank: int, address: int, data: bytes) -> None:
+        """Half by half: what has come round may have been cleared, and set again."""
+        clears = source.rules(page, bank).clear
         while data:
-            piece, data = data[: HALF - (address & 127)], data[HALF - (address & 127) :]
-            device.clocked_out(address, piece)
-            address = (address & HALF) | (address + len(piece)) & 127
-        target.pointer = address
+            piece = data[: HALF - address % HALF]
+            bits = {index: value & clears[index] for index, value in enumerate(piece, address % HALF)}
+            gone = {index: flags for index, flags in bits.items() if flags}
+            source.clocked_out(page, bank, address, len(piece), gone)
+            address, data = _on(address, len(piece)), data[len(piece) :]
+
+
+def _on(address: int, count: int) -> int:
+    """The address counter after `count` bytes (I2C-04)."""
+    return (address & HALF) | (address + count) & (HALF - 1)

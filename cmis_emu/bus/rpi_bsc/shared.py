@@ -60,7 +60,7 @@ class Shared:
         os.close(self.descriptor)
 
     def describe(self, index: int, key: int, banked: bool, writable: bytes, clears: bytes) -> None:
-        """What a page is, while the module does not answer."""
+        """What a page is; its place and kind while the module does not answer, its masks at any time, byte by byte."""
         self.library.bsc_describe(self.pointer, index, key, int(banked), writable, clears)
 
     def publish(self, index: int, data: bytes, acknowledged: int) -> None:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import IO
 
 from cmis_emu.bus.capabilities import RPI_BSC, Request, admit
-from cmis_emu.bus.options import ADDRESS_LEAST, ADDRESS_MOST, BUS_MAX, Options, find_target
+from cmis_emu.bus.options import Options, find_cage
 from cmis_emu.bus.rpi_bsc import build
 from cmis_emu.bus.rpi_bsc.board import this_board
 from cmis_emu.bus.rpi_bsc.mirror import Mirror
 from cmis_emu.bus.rpi_bsc.shared import Shared
-from cmis_emu.bus.target import MODULE_ADDRESS
 from cmis_emu.bus.ways import Served
 from cmis_emu.errors import NotAvailableError
 
@@ -89,12 +88,11 @@ def serve(address: str, served: Served) -> RpiBscWay:
     options = Options.read(address, _OPTIONS, _FIELD)
     hz = options.number("hz", 100_000, 1_000, 1_000_000)
     warnings = admit(RPI_BSC, Request(hz=hz, experimental=options.flag("experimental")))
-    bus = options.number("bus", min(served.buses), 0, BUS_MAX)
-    at = options.number("address", MODULE_ADDRESS, ADDRESS_LEAST, ADDRESS_MOST)
+    bus, at = options.place(served)
     cores = os.cpu_count() or 1
     cpu = options.number("cpu", cores - 1, 0, _CPU_MOST)
     trust = options.choice("busy", "ignore", "trust") == "trust"
-    target = find_target(served, bus, at)
+    cage = find_cage(served, bus, at)
     board = this_board()
     if cores < _CORES_LEAST:
         raise NotAvailableError(
@@ -104,7 +102,7 @@ def serve(address: str, served: Served) -> RpiBscWay:
         folder = Path(name)
         shared = Shared(build.library(folder))
         try:
-            mirror = Mirror(target, shared, served.lock)
+            mirror = Mirror(cage, shared, served.lock)
             words = [
                 str(build.helper(folder)),
                 str(shared.descriptor),

@@ -8,6 +8,7 @@ void map_reset(struct map *map) {
     for (unsigned slot = 0; slot < SLOTS; slot++)
         map->pages[slot].next = NO_SLOT;
     map->banks = 1;
+    map->read_limit = READ_MAX;
 }
 
 void map_place(struct map *map, uint8_t slot, uint8_t number, uint8_t bank, uint8_t flags, uint8_t next,
@@ -30,9 +31,7 @@ void map_place(struct map *map, uint8_t slot, uint8_t number, uint8_t bank, uint
 }
 
 /* The slot that the upper half shows; the lower memory stands in until page 00h is there. */
-static inline struct page *half_of(struct map *map, uint8_t address) {
-    return &map->pages[address & HALF ? map->upper : 0];
-}
+static inline uint8_t slot_of(const struct map *map, uint8_t address) { return address & HALF ? map->upper : 0; }
 
 FAST static uint8_t onward(uint8_t address) { return (uint8_t)((address & HALF) | ((address + 1u) & 127u)); }
 
@@ -89,19 +88,14 @@ void map_select(struct map *map, uint8_t slot, uint16_t seen) {
 /* Rules PAGE-02 to PAGE-06, as the module itself has them. */
 FAST static void select_page(struct map *map, uint8_t number, uint8_t bank) {
     uint8_t *lower = map->pages[0].data;
-    uint8_t first = map->index[0][number];
-    bool exists = first != NO_SLOT;
-    bool banked = exists && (map->pages[first].flags & PAGE_BANKED);
-    uint8_t slot = NO_SLOT;
-    if (exists && banked)
+    uint8_t slot = map->index[0][number];
+    if (slot != NO_SLOT && (map->pages[slot].flags & PAGE_BANKED))
         slot = bank < BANKS ? map->index[bank][number] : NO_SLOT;
-    if (!exists || (banked && slot == NO_SLOT)) {
+    else if (slot != NO_SLOT && bank >= map->banks)
+        bank = 0;
+    if (slot == NO_SLOT) {
         number = bank = 0;
         slot = map->index[0][0];
-    } else if (!banked) {
-        if (bank >= map->banks)
-            bank = 0;
-        slot = first;
     }
     lower[BANK_SELECT] = bank;
     lower[PAGE_SELECT] = number;
@@ -121,10 +115,9 @@ FAST static void touch_select(struct map *map, uint16_t report) {
 FAST void map_first(struct map *map, uint8_t value) {
     map->mode = MODE_WRITE;
     map->pointer = map->origin = value;
-    map->origin_slot = value & HALF ? map->upper : 0;
+    map->origin_slot = slot_of(map, value);
     map->limit = map->pages[map->origin_slot].limit;
     map->length = 0;
-    map->addressed = true;
 }
 
 FAST void map_more(struct map *map, uint8_t value) {
@@ -149,7 +142,6 @@ FAST static uint16_t tell_write(struct map *map, enum end end) {
 
 FAST static void finish_write(struct map *map, enum end end) {
     map->mode = MODE_IDLE;
-    map->addressed = false;
     if (map->length == 0)
         return;
     uint16_t report = tell_write(map, end);
@@ -196,15 +188,17 @@ FAST static void finish_write(struct map *map, enum end end) {
 
 /* -- reads -------------------------------------------------------------------------------------------------- */
 
-FAST static void tell_read(struct map *map, enum end end) {
+/* Report what was read and not reported yet; the number of the report. */
+FAST static uint16_t tell_read(struct map *map, enum end end) {
     if (map->read_count == 0)
-        return;
+        return 0;
     uint16_t report = report_read(map, map->read_slot, map->read_offset, map->read_count, map->clears, map->cleared,
                                   end);
     for (unsigned i = 0; i < map->cleared; i++)
         touch(&map->pages[map->read_slot], map->clears[2 * i], report);
     map->cleared = 0;
     map->read_count = 0;
+    return report;
 }
 
 FAST uint8_t map_show(struct map *map) {
@@ -217,20 +211,20 @@ FAST uint8_t map_show(struct map *map) {
         map->cleared = 0;
     }
     map->pending = true;
-    if (map->read_total >= (map->read_limit ? map->read_limit : READ_MAX))
+    if (map->read_total >= map->read_limit)
         return 0xFF; /* I2C-05 */
-    return half_of(map, address)->data[address & 127u];
+    return map->pages[slot_of(map, address)].data[address & 127u];
 }
 
 FAST void map_left(struct map *map) {
     if (!map->pending)
         return;
     map->pending = false;
-    if (map->mode != MODE_READ || map->read_total >= (map->read_limit ? map->read_limit : READ_MAX))
+    if (map->mode != MODE_READ || map->read_total >= map->read_limit)
         return;
     uint8_t address = map->pointer;
     unsigned index = address & 127u;
-    uint8_t slot = address & HALF ? map->upper : 0;
+    uint8_t slot = slot_of(map, address);
     struct page *page = &map->pages[slot];
     if (map->read_count == 0) {
         map->read_slot = slot;
@@ -247,12 +241,7 @@ FAST void map_left(struct map *map) {
     }
     map->pointer = onward(address);
     if (index == 127u && slot && page->next != NO_SLOT) { /* CDB-13 */
-        uint16_t report = report_read(map, map->read_slot, map->read_offset, map->read_count, map->clears,
-                                      map->cleared, END_MORE);
-        for (unsigned i = 0; i < map->cleared; i++)
-            touch(page, map->clears[2 * i], report);
-        map->cleared = 0;
-        map->read_count = 0;
+        uint16_t report = tell_read(map, END_MORE);
         select_page(map, map->pages[page->next].number, map->pages[page->next].bank);
         touch_select(map, report);
     } else if (map->cleared == CLEARS_MAX) {
@@ -275,7 +264,6 @@ void map_abort(struct map *map) {
     if (map->mode == MODE_READ)
         tell_read(map, END_STOP);
     map->pending = false;
-    map->addressed = false;
     map->length = 0;
     map->mode = MODE_IDLE;
 }

@@ -58,7 +58,7 @@ struct map {
     uint8_t index[BANKS][256]; /* slot of a page by bank and number */
     uint8_t banks;             /* greatest number of banks of any page */
     bool flat;                 /* page selects do nothing */
-    uint16_t read_limit;       /* 0: READ_MAX */
+    uint16_t read_limit;       /* bytes that a read may carry */
     uint8_t upper;             /* slot that the upper half shows */
     uint16_t map_touch;
     bool map_touched;
@@ -66,7 +66,6 @@ struct map {
     uint8_t pointer;
     enum mode mode;
     bool pending;          /* a byte is on its way out and not known to have left */
-    bool addressed;        /* a write has brought its address byte */
     uint8_t origin;        /* address of its first data byte */
     uint8_t origin_slot;
     uint16_t length;       /* data bytes taken */

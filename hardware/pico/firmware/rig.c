@@ -142,7 +142,8 @@ static void setup(struct rig *rig, const uint8_t *body, size_t length) {
     rig->pin_set = body[2];
     rig->lease_ms = get16(body + 3);
     rig->hold_ms = get16(body + 5);
-    rig->map.read_limit = get16(body + 7);
+    uint16_t limit = get16(body + 7);
+    rig->map.read_limit = limit ? limit : READ_MAX;
     if (rig->pin_set)
         report_sides(rig);
 }

@@ -1,6 +1,6 @@
-"""What a mirror needs of a module and of the cage that it sits in: small Protocols, which the emulator meets.
+"""What a way that keeps a copy of a module needs of it, and of its cage: small Protocols, which the emulator meets.
 
-`bus` knows neither modules nor ports; this is all that it asks of them. Callers hold the emulator's lock.
+`bus` knows neither modules nor ports; this is all that a mirror asks of them. Callers hold the emulator's lock.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cmis_emu.bus.tap import Transaction
 from cmis_emu.bus.target import Target
-
-LOWER = -1
 
 Latched = Callable[[int, int, int, int], None]
 """(page, bank, index, bits): flag bits were set just now, whether or not they were set before."""
@@ -68,8 +67,8 @@ class Source(Protocol):
         """Changes with each reset."""
         ...
 
-    def write(self, page: int, bank: int, address: int, data: bytes) -> bool:
-        """A whole write that a bus has acknowledged, to that page whatever is mapped. False: it is in reset."""
+    def write(self, page: int, bank: int, address: int, data: bytes) -> None:
+        """A whole write that a bus has acknowledged, to that page whatever is mapped; lost while it is in reset."""
         ...
 
     def clocked_out(self, page: int, bank: int, address: int, count: int, cleared: dict[int, int]) -> None:
@@ -101,3 +100,11 @@ class Cage(Protocol):
     def now_ns(self) -> int:
         """Time is brought up to date; what is due has happened."""
         ...
+
+
+def tell(cage: Cage, read: bool, page: int, bank: int, address: int, data: bytes) -> None:
+    """Tell those who listen to the cage's target of a message that went by another bus, as of now."""
+    taps = cage.target.taps
+    if taps:
+        now = cage.now_ns()
+        taps.tell(Transaction(now, now, read, page, bank, address, data))
