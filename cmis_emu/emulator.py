@@ -18,6 +18,7 @@ from typing import Any, Self
 from cmis_emu.board import Board
 from cmis_emu.bus.expander import Expander
 from cmis_emu.bus.mux import Mux
+from cmis_emu.bus.options import BUS_MAX, decimal
 from cmis_emu.bus.server import SocketServer
 from cmis_emu.bus.smbus import VirtualSMBus
 from cmis_emu.bus.target import Target
@@ -109,8 +110,8 @@ class Emulator:
         with self.lock:
             if name in self.ports:
                 raise InputError(repr(name), "a name that no port has", field="port")
-            number = int(name) if name.isascii() and name.isdecimal() else -1
-            if number < 0 or number in self.buses:
+            number = decimal(name, BUS_MAX)
+            if number is None or number in self.buses:
                 number = max(self.buses, default=0) + 1
             target = Target(clock=self.clock)
             self._board.add(name, number, target)

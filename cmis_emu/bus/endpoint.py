@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from cmis_emu.bus.options import decimal
 from cmis_emu.errors import InputError
 
 LOOPBACK = "127.0.0.1"
@@ -18,10 +19,11 @@ def read_endpoint(kind: str, address: str, usual: int) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not colon:
         host = LOOPBACK
-    if not port.isascii() or not port.isdecimal() or int(port) > _PORT_MAX or not host:
+    number = decimal(port, _PORT_MAX)
+    if number is None or not host:
         expected = f"{kind}:[HOST:]PORT, such as {kind}:{LOOPBACK}:{usual}"
         raise InputError(repr(f"{kind}:{address}"), expected, field="--serve")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host.removeprefix("[").removesuffix("]"), number
 
 
 def exposure(name: str, host: str, port: int) -> list[str]:

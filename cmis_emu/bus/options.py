@@ -15,6 +15,14 @@ BUS_MAX = 1_000_000
 ADDRESS_LEAST, ADDRESS_MOST = 0x08, 0x77
 
 
+def decimal(text: str, most: int) -> int | None:
+    """A number from 0 to `most` in plain digits; None for anything else, of any length."""
+    digits = text.lstrip("0") or "0"
+    if not text.isascii() or not text.isdecimal() or len(digits) > len(str(most)) or int(digits) > most:
+        return None
+    return int(digits)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """By name. field: where they stood, for errors."""

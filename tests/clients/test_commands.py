@@ -22,6 +22,8 @@ DR4 = "qsfpdd-400g-dr4"
 
 needs_i2c_tools = pytest.mark.skipif(shutil.which("i2cdetect") is None, reason="i2c-tools is not installed")
 
+MANY = "1" * 5000  # more digits than Python takes for a number
+
 
 def call(*arguments: str, expect: int = 0, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     env = dict(os.environ)
@@ -118,6 +120,11 @@ def test_exec_at_the_moment_of_insertion_finds_the_module_silent() -> None:
         (["run", DR4, "--serve", "vhost-user:/dev/null"], 3, "/dev/null"),
         (["run", DR4, "--serve", "usbip:nowhere"], 2, "usbip:[HOST:]PORT"),
         (["run", DR4, "--serve", "usbip:203.0.113.1:0"], 3, "203.0.113.1"),
+        (["run", DR4, "--serve", "usbip:" + MANY], 2, "usbip:[HOST:]PORT"),
+        (["run", DR4, "--serve", "grpc:0?first=" + MANY], 2, "first from 0 to"),
+        (["run", DR4, "--serve", "vhost-user:x@" + MANY], 2, "vhost-user:PATH@BUS"),
+        (["run", DR4, "--serve", "pico:x@" + MANY], 2, "pico:DEVICE[@BUS]"),
+        (["run", DR4, "--serve", "rpi-bsc:experimental=yes&bus=" + MANY], 2, "bus from 0 to"),
         (["run", DR4, "--name", "../x"], 2, "--name"),
         (["show", "1"], 3, "no running emulator"),
         (["show", "missing.hex"], 2, "'missing.hex', expected the file of a dump"),

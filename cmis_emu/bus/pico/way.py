@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from cmis_emu.bus.cages import Cage
 from cmis_emu.bus.capabilities import PICO, PICO_MICROPYTHON, Request, admit
-from cmis_emu.bus.options import Options
+from cmis_emu.bus.options import BUS_MAX, Options, decimal
 from cmis_emu.bus.pico import wire
 from cmis_emu.bus.pico.link import Link
 from cmis_emu.bus.pico.mirror import HOLD_MS, PIN_SETS, Mirror
@@ -108,10 +108,11 @@ class Address:
         device, at, bus = head.rpartition("@")
         if not at:
             device, bus = head, ""
-        if not device or (at and not (bus.isascii() and bus.isdecimal())):
+        number = decimal(bus, BUS_MAX)
+        if not device or (at and number is None):
             raise InputError(repr(f"pico:{text}"), _FORM, field="--serve")
         hold_ms = options.number("hold", HOLD_MS, 0, _HOLD_MOST_MS)
-        return cls(device, int(bus) if at else None, options.choice("pins", *PIN_SETS), hold_ms)
+        return cls(device, number, options.choice("pins", *PIN_SETS), hold_ms)
 
 
 class PicoWay:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmis_emu.bus.endpoint import exposure, read_endpoint
-from cmis_emu.bus.options import Options
-from cmis_emu.bus.sfp_service.service import Place, ServiceError, SfpService
+from cmis_emu.bus.options import Options, decimal
+from cmis_emu.bus.sfp_service.service import INDEX_MAX, Place, ServiceError, SfpService
 from cmis_emu.bus.slots import SlotInfo
 from cmis_emu.bus.target import HALF
 from cmis_emu.bus.ways import Served
@@ -37,7 +37,6 @@ EVENTS_MAX = 10_000
 """Events that wait for one monitor; one that falls behind by more is dropped."""
 
 _CLOSE_S = 5
-_INDEX_END = 2**31
 _FIELD = "--serve grpc"
 _OPTIONS = {"first": "0", "writes": "any", "profile": "NAME"}
 _WRITE_MAX = 2 * HALF
@@ -263,8 +262,9 @@ def serve(address: str, served: Served) -> GrpcServer:
 
 
 def _settings(options: Options) -> Settings:
-    first = options.values.get("first")
-    if first is not None and not (first.isascii() and first.isdecimal() and int(first) < _INDEX_END):
-        raise InputError(f"first={first}", f"first from 0 to {_INDEX_END - 1}", field=_FIELD)
+    asked = options.values.get("first")
+    first = None if asked is None else decimal(asked, INDEX_MAX)
+    if asked is not None and first is None:
+        raise InputError(f"first={asked}", f"first from 0 to {INDEX_MAX}", field=_FIELD)
     overwrite = options.choice("writes", "rules", "any") == "any"
-    return Settings(None if first is None else int(first), overwrite, options.values.get("profile"))
+    return Settings(first, overwrite, options.values.get("profile"))

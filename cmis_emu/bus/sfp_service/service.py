@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cmis_emu.bus.errors import BusError
+from cmis_emu.bus.options import decimal
 from cmis_emu.bus.optoe import persist
 from cmis_emu.bus.slots import SlotInfo, Slots
 from cmis_emu.bus.target import HALF, MODULE_ADDRESS
@@ -18,6 +19,7 @@ from cmis_emu.bus.turn import Turn
 from cmis_emu.bus.virtual import Message, register_read
 from cmis_emu.errors import InputError
 
+INDEX_MAX = 2**31 - 1  # a message has a signed 32-bit number for it
 CAGES_MAX = 1024
 BYTES = 2 * HALF
 RETRY_MS = 25
@@ -56,8 +58,9 @@ class SfpService:
         self, slots: Slots, *, first: int | None = None, overwrite: bool = False, profile: str | None = None
     ) -> None:
         names = list(slots.names())
-        if first is None and all(name.isascii() and name.isdecimal() for name in names):
-            self._names = {int(name): name for name in names}
+        numbers = [decimal(name, INDEX_MAX) for name in names]
+        if first is None and None not in numbers:
+            self._names = {number: name for number, name in zip(numbers, names, strict=True) if number is not None}
         else:
             self._names = dict(enumerate(names, 1 if first is None else first))
         self._slots = slots

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cmis_emu.bus.listener import Listener
 from cmis_emu.bus.mux import adapters
+from cmis_emu.bus.options import BUS_MAX, decimal
 from cmis_emu.bus.socket_file import SocketFile
 from cmis_emu.bus.vhost_user.session import Session
 from cmis_emu.bus.virtual import VirtualBus
@@ -62,12 +63,13 @@ class VhostUserServer:
 def serve(address: str, served: Served) -> VhostUserServer:
     """The way `vhost-user:PATH[@BUS]`: that bus at PATH. Without BUS all: one at PATH, several at PATH-BUS each."""
     asked = re.fullmatch(r"(.*)@([0-9]+)", address)
-    path, number = (address, None) if asked is None else (asked[1], int(asked[2]))
+    path = address if asked is None else asked[1]
+    number = None if asked is None else decimal(asked[2], BUS_MAX)
     numbers = sorted(adapters(served.buses))
     if not path.removesuffix("/") or not numbers:
         raise InputError("no path", f"{_FORM}, such as vhost-user:lab.sock", field="--serve")
-    if number is not None and number not in numbers:
-        raise InputError(f"bus {number}", f"one of {', '.join(map(str, numbers))} ({_FORM})", field="--serve")
+    if asked is not None and number not in numbers:
+        raise InputError(f"bus {asked[2]}", f"one of {', '.join(map(str, numbers))} ({_FORM})", field="--serve")
     if number is None and len(numbers) > 1:
         return VhostUserServer({each: Path(f"{path}-{each}") for each in numbers}, served)
     return VhostUserServer({numbers[0] if number is None else number: Path(path)}, served)
