@@ -6,8 +6,8 @@ import pytest
 from dr4 import DR4
 
 from cmis_emu import Emulator, InputError, ManualClock
+from cmis_emu.bus.contract import read_bytes, write_bytes
 from cmis_emu.bus.held import HeldTarget
-from cmis_emu.bus.segment import read_bytes, write_bytes
 from cmis_emu.bus.ways import Served
 
 BOARD = {
