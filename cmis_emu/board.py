@@ -9,9 +9,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from cmis_emu.board_reader import Channel, ExpanderPlan, LinePlan, Peer, Place
+from cmis_emu.board_reader import Channel, ExpanderPlan, LinePlan, MuxPlan, Peer, Place
 from cmis_emu.bus.expander import EXPANDERS, Expander, Wire
-from cmis_emu.bus.mux import MUXES, ChannelBus, Hop, Mux, Path, Wiring
+from cmis_emu.bus.mux import MUXES, Hop, Mux, Path, Wiring
 from cmis_emu.bus.segment import Segment
 from cmis_emu.bus.target import MODULE_ADDRESS, Target
 from cmis_emu.bus.virtual import VirtualBus
@@ -108,18 +108,17 @@ class Board:
                 self.buses[place.bus] = VirtualBus(place.bus, segment.own)
         for bus, wiring in self._wirings.items():
             wiring.root.resolve()
-            self.buses[bus] = VirtualBus(bus, wiring.root.heard, wiring.claims)
-        hops = {each.name: (each.place, each.address) for each in plan.muxes}
+            self.buses[bus] = wiring.adapter(bus)
+        plans = {each.name: each for each in plan.muxes}
         for each in plan.muxes:
             wiring = self._wirings[each.place.bus]
-            for number in range(MUXES[each.kind].channels):
-                path = self._path(Channel(each.name, number), hops)
-                bus = each.first_bus + number
-                self.buses[bus] = ChannelBus(bus, wiring.root.heard, wiring.claims, wiring, path)
-        first = {each.name: each.first_bus for each in plan.muxes}
+            for channel in range(MUXES[each.kind].channels):
+                bus = each.first_bus + channel
+                self.buses[bus] = wiring.channel(bus, self._path(Channel(each.name, channel), plans))
         for port in testbed.ports:
             behind = port.behind
-            self.bus_of[port.name] = self.buses[port.bus if behind is None else first[behind.mux] + behind.number]
+            number = port.bus if behind is None else plans[behind.mux].first_bus + behind.number
+            self.bus_of[port.name] = self.buses[number]
 
     def add(self, port: str, bus: int, target: Target) -> None:
         """One more port, on a bus of its own that nobody has yet."""
@@ -128,10 +127,10 @@ class Board:
     def _segment(self, place: Place) -> Segment:
         return self._segments.setdefault(place, Segment())
 
-    def _path(self, channel: Channel, hops: Mapping[str, tuple[Place, int]]) -> Path:
-        place, address = hops[channel.mux]
-        before = () if place.behind is None else self._path(place.behind, hops)
-        return (*before, Hop(self.muxes[channel.mux], address, channel.number))
+    def _path(self, channel: Channel, plans: Mapping[str, MuxPlan]) -> Path:
+        plan = plans[channel.mux]
+        before = () if plan.place.behind is None else self._path(plan.place.behind, plans)
+        return (*before, Hop(self.muxes[channel.mux], plan.address, channel.number))
 
     def levels(self, port: PortPlan) -> dict[str, bool]:
         """Levels of the port's host-driven pins while no expander drives any."""
