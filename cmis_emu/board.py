@@ -1,6 +1,6 @@
 """The board of a testbed: its buses, muxes and GPIO expanders, and the wires between expanders and ports.
 
-Builds what `board_reader.py` has read. A bus without muxes is its targets and nothing else.
+Builds what `board_plan.py` says. A bus without muxes is its targets and nothing else.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from cmis_emu.board_reader import Channel, ExpanderPlan, LinePlan, MuxPlan, Peer, Place
+from cmis_emu.board_plan import Channel, ExpanderPlan, LinePlan, MuxPlan, Peer, Place
 from cmis_emu.bus.expander import EXPANDERS, Expander, Wire
 from cmis_emu.bus.mux import MUXES, Hop, Mux, Path, Wiring
 from cmis_emu.bus.segment import Segment
 from cmis_emu.bus.target import MODULE_ADDRESS, Target
 from cmis_emu.bus.virtual import VirtualBus
-from cmis_emu.pins import OSFP_PINS
+from cmis_emu.pins import plain
 from cmis_emu.port import Port
 from cmis_emu.testbed import PortPlan, Testbed
 
@@ -102,7 +102,7 @@ class Board:
             expander = self.expanders[chip.name] = Expander(EXPANDERS[chip.kind])
             self._segment(chip.place).own[chip.address] = expander
         for port in testbed.ports:
-            self._segment(Place(port.bus, port.behind)).own[MODULE_ADDRESS] = targets[port.name]
+            self._segment(port.place).own[MODULE_ADDRESS] = targets[port.name]
         for place, segment in self._segments.items():
             if place.behind is None and place.bus not in self._wirings:
                 self.buses[place.bus] = VirtualBus(place.bus, segment.own)
@@ -116,8 +116,8 @@ class Board:
                 bus = each.first_bus + channel
                 self.buses[bus] = wiring.channel(bus, self._path(Channel(each.name, channel), plans))
         for port in testbed.ports:
-            behind = port.behind
-            number = port.bus if behind is None else plans[behind.mux].first_bus + behind.number
+            behind = port.place.behind
+            number = port.place.bus if behind is None else plans[behind.mux].first_bus + behind.number
             self.bus_of[port.name] = self.buses[number]
 
     def add(self, port: str, bus: int, target: Target) -> None:
@@ -137,8 +137,8 @@ class Board:
         found = dict(port.pins)
         for line in self._plan.lines_to(port.name):
             if line.pull is not None:
-                twin, inverted = OSFP_PINS.get(line.pin, (line.pin, False))
-                found[twin] = line.pull ^ inverted
+                pin, inverted = plain(line.pin)
+                found[pin] = line.pull ^ inverted
         return found
 
     def connect(self, ports: Mapping[str, Port]) -> None:
@@ -157,7 +157,7 @@ class Board:
             source.interrupt_listeners.append(lambda _: expander.refresh())
             return _InterruptWire(source)
         port = ports[line.name]
-        pin, _ = OSFP_PINS.get(line.pin, (line.pin, False))
+        pin, _ = plain(line.pin)
         heard = {"IntL": port.interrupt_listeners, "ModPrsL": port.presence_listeners}
         heard.get(pin, port.drive_listeners).append(lambda _: expander.refresh())
         return _ModuleWire(port, line.pin) if line.pull is None else _HostWire(port, line.pin, line.pull)
