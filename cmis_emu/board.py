@@ -1,6 +1,6 @@
 """The board of a testbed: its buses, muxes and GPIO expanders, and the wires between expanders and ports.
 
-Builds what `board_reader.py` has read. A bus without muxes is its targets and nothing else.
+Builds what `board_plan.py` says. A bus without muxes is its targets and nothing else.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from cmis_emu.board_reader import Channel, ExpanderPlan, LinePlan, Peer, Place
+from cmis_emu.board_plan import Channel, ExpanderPlan, LinePlan, MuxPlan, Peer, Place
 from cmis_emu.bus.expander import EXPANDERS, Expander, Wire
-from cmis_emu.bus.mux import MUXES, ChannelBus, Hop, Mux, Path, Wiring
+from cmis_emu.bus.mux import MUXES, Hop, Mux, Path, Wiring
 from cmis_emu.bus.segment import Segment
 from cmis_emu.bus.target import MODULE_ADDRESS, Target
 from cmis_emu.bus.virtual import VirtualBus
-from cmis_emu.pins import OSFP_PINS
+from cmis_emu.pins import plain
 from cmis_emu.port import Port
 from cmis_emu.testbed import PortPlan, Testbed
 
@@ -102,24 +102,23 @@ class Board:
             expander = self.expanders[chip.name] = Expander(EXPANDERS[chip.kind])
             self._segment(chip.place).own[chip.address] = expander
         for port in testbed.ports:
-            self._segment(Place(port.bus, port.behind)).own[MODULE_ADDRESS] = targets[port.name]
+            self._segment(port.place).own[MODULE_ADDRESS] = targets[port.name]
         for place, segment in self._segments.items():
             if place.behind is None and place.bus not in self._wirings:
                 self.buses[place.bus] = VirtualBus(place.bus, segment.own)
         for bus, wiring in self._wirings.items():
             wiring.root.resolve()
-            self.buses[bus] = VirtualBus(bus, wiring.root.heard, wiring.claims)
-        hops = {each.name: (each.place, each.address) for each in plan.muxes}
+            self.buses[bus] = wiring.adapter(bus)
+        plans = {each.name: each for each in plan.muxes}
         for each in plan.muxes:
             wiring = self._wirings[each.place.bus]
-            for number in range(MUXES[each.kind].channels):
-                path = self._path(Channel(each.name, number), hops)
-                bus = each.first_bus + number
-                self.buses[bus] = ChannelBus(bus, wiring.root.heard, wiring.claims, wiring, path)
-        first = {each.name: each.first_bus for each in plan.muxes}
+            for channel in range(MUXES[each.kind].channels):
+                bus = each.first_bus + channel
+                self.buses[bus] = wiring.channel(bus, self._path(Channel(each.name, channel), plans))
         for port in testbed.ports:
-            behind = port.behind
-            self.bus_of[port.name] = self.buses[port.bus if behind is None else first[behind.mux] + behind.number]
+            behind = port.place.behind
+            number = port.place.bus if behind is None else plans[behind.mux].first_bus + behind.number
+            self.bus_of[port.name] = self.buses[number]
 
     def add(self, port: str, bus: int, target: Target) -> None:
         """One more port, on a bus of its own that nobody has yet."""
@@ -128,18 +127,18 @@ class Board:
     def _segment(self, place: Place) -> Segment:
         return self._segments.setdefault(place, Segment())
 
-    def _path(self, channel: Channel, hops: Mapping[str, tuple[Place, int]]) -> Path:
-        place, address = hops[channel.mux]
-        before = () if place.behind is None else self._path(place.behind, hops)
-        return (*before, Hop(self.muxes[channel.mux], address, channel.number))
+    def _path(self, channel: Channel, plans: Mapping[str, MuxPlan]) -> Path:
+        plan = plans[channel.mux]
+        before = () if plan.place.behind is None else self._path(plan.place.behind, plans)
+        return (*before, Hop(self.muxes[channel.mux], plan.address, channel.number))
 
     def levels(self, port: PortPlan) -> dict[str, bool]:
         """Levels of the port's host-driven pins while no expander drives any."""
         found = dict(port.pins)
         for line in self._plan.lines_to(port.name):
             if line.pull is not None:
-                twin, inverted = OSFP_PINS.get(line.pin, (line.pin, False))
-                found[twin] = line.pull ^ inverted
+                pin, inverted = plain(line.pin)
+                found[pin] = line.pull ^ inverted
         return found
 
     def connect(self, ports: Mapping[str, Port]) -> None:
@@ -158,7 +157,7 @@ class Board:
             source.interrupt_listeners.append(lambda _: expander.refresh())
             return _InterruptWire(source)
         port = ports[line.name]
-        pin, _ = OSFP_PINS.get(line.pin, (line.pin, False))
+        pin, _ = plain(line.pin)
         heard = {"IntL": port.interrupt_listeners, "ModPrsL": port.presence_listeners}
         heard.get(pin, port.drive_listeners).append(lambda _: expander.refresh())
         return _ModuleWire(port, line.pin) if line.pull is None else _HostWire(port, line.pin, line.pull)

@@ -1,6 +1,6 @@
 """Muxes and GPIO expanders of a testbed: the sections `muxes` and `expanders`, and where a thing sits on a bus.
 
-Owns their format and its errors; `testbed.py` has the rest of the file, `board.py` builds what is planned here.
+Owns their format and its errors; `testbed.py` has the rest of the file, `board_plan.py` what comes of it.
 
     muxes:
       m1: {type: pca9548, bus: 1, address: 0x70, first_bus: 2}     # channels 0 to 7 are buses 2 to 9
@@ -20,99 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
+from cmis_emu.board_plan import BoardPlan, Channel, ExpanderPlan, LinePlan, MuxPlan, Peer, Place
 from cmis_emu.bus.expander import EXPANDERS
 from cmis_emu.bus.mux import MUXES
 from cmis_emu.bus.target import MODULE_ADDRESS
 from cmis_emu.errors import InputError
+from cmis_emu.pins import HOST_WORDS, MODULE_WORDS, plain
 from cmis_emu.registers.yamlfile import Located
 
 BUS_MAX = 4095
 
-DRIVEN = {"ResetL": True, "LPMode": True, "ModSelL": True, "power": True, "RSTn": True, "LPWn": False}
-"""Pins that a host drives, in the words of QSFP-DD and OSFP, and the level of each while nobody does."""
-
-SENSED = ("IntL", "ModPrsL", "INT", "PRSn")
-"""Pins that the module drives."""
-
-_TWINS = {"RSTn": "ResetL", "LPWn": "LPMode", "INT": "IntL", "PRSn": "ModPrsL"}
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel of a mux."""
-
-    mux: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something sits: on bus `bus` (its root), behind a channel or not."""
-
-    bus: int
-    behind: Channel | None = None
-
-    def __str__(self) -> str:
-        return f"bus {self.bus}" if self.behind is None else f"channel {self.behind.number} of mux {self.behind.mux}"
-
-
-@dataclass(frozen=True, slots=True)
-class MuxPlan:
-    """One mux. first_bus: number of the bus that channel 0 is; the others follow."""
-
-    name: str
-    kind: str
-    place: Place
-    address: int
-    first_bus: int
-
-
-class Peer(Enum):
-    """What a line can lead to."""
-
-    PORT = "port"
-    MUX = "mux"
-    EXPANDER = "expander"
-
-
-@dataclass(frozen=True, slots=True)
-class LinePlan:
-    """Where a line leads. pull: level of the wire while the expander leaves it alone; None where others drive it."""
-
-    peer: Peer
-    name: str
-    pin: str
-    pull: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExpanderPlan:
-    """One expander. lines: from line 0 on, None for one that leads nowhere."""
-
-    name: str
-    kind: str
-    place: Place
-    address: int
-    lines: tuple[LinePlan | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BoardPlan:
-    """All of it."""
-
-    muxes: tuple[MuxPlan, ...] = ()
-    expanders: tuple[ExpanderPlan, ...] = ()
-
-    def lines_to(self, port: str) -> Iterator[LinePlan]:
-        """The lines that lead to a port."""
-        for expander in self.expanders:
-            for line in expander.lines:
-                if line is not None and line.peer is Peer.PORT and line.name == port:
-                    yield line
-
+PULLS = {"ResetL": True, "LPMode": True, "ModSelL": True, "power": True, "RSTn": True, "LPWn": False}
+"""The level of each of `pins.HOST_WORDS` while nobody drives it."""
 
 PLACE_KEYS = ("bus", "mux", "channel")
 
@@ -138,19 +59,12 @@ class BoardReader:
             return Place(self._bus(plan, "bus", field if "bus" not in plan else None))
         if "bus" in plan:
             raise plan.error("bus", "both a bus and a mux", "bus: N, or mux: NAME and channel: K", field=field)
-        name = plan["mux"]
-        if isinstance(name, (list, Located)) or str(name) not in self._muxes:
-            raise plan.error("mux", name, _one_of("mux", self._muxes), field=field)
+        mux = _known(plan, "mux", plan["mux"], Peer.MUX, self._muxes, field)
         plan.check_keys(plan, ("channel",), field=field)
-        mux = str(name)
         number, channels = plan["channel"], MUXES[self._kinds[mux]].channels
         if type(number) is not int or not 0 <= number < channels:
             raise plan.error("channel", number, f"a channel from 0 to {channels - 1} of the {self._kinds[mux]} {mux}")
         return Place(self._root(mux), Channel(mux, number))
-
-    def occupy(self, place: Place, address: int, what: str, plan: Located, key: str, field: str) -> None:
-        """`what` answers `address` there. Raises InputError when something else does, too."""
-        self._occupied.take(place, address, what, plan, key, field)
 
     def _bus(self, plan: Located, key: str, field: str | None = None) -> int:
         number = plan[key]
@@ -161,23 +75,16 @@ class BoardReader:
     def _root(self, mux: str) -> int:
         """The bus on which a mux sits, behind whatever others."""
         way = [mux]
-        while mux not in self._roots:
-            plan = self._muxes[mux]
-            above = plan.get("mux")
-            if above is None:
-                self._roots[mux] = self.place(plan, f"mux {mux}").bus
-            elif isinstance(above, (list, Located)) or str(above) not in self._muxes:
-                raise plan.error("mux", above, _one_of("mux", self._muxes), field=f"mux {mux}")
-            elif str(above) in way:
-                way.append(str(above))
-                raise plan.error("mux", " behind ".join(way), "a way that ends at a bus", field=f"mux {mux}")
-            elif str(above) in self._roots:
-                self._roots[mux] = self._roots[str(above)]
-            else:
-                mux = str(above)
-                way.append(mux)
-        for each in way:
-            self._roots[each] = self._roots[mux]
+        while way[-1] not in self._roots:
+            plan, where = self._muxes[way[-1]], f"mux {way[-1]}"
+            if "mux" not in plan:
+                self._roots[way[-1]] = self.place(plan, where).bus
+                break
+            before, above = set(way), _known(plan, "mux", plan["mux"], Peer.MUX, self._muxes, where)
+            way.append(above)
+            if above in before:
+                raise plan.error("mux", " behind ".join(way), "a way that ends at a bus", field=where)
+        self._roots |= dict.fromkeys(way, self._roots[way[-1]])
         return self._roots[mux]
 
     # -- the sections ----------------------------------------------------------------------------------
@@ -186,7 +93,7 @@ class BoardReader:
         """The whole board. ports: of each port what the file says, where it sits, and levels it starts with."""
         for name, (plan, place, _) in ports.items():
             key = "bus" if place.behind is None else "channel"
-            self.occupy(place, MODULE_ADDRESS, f"port {name}", plan, key, key)
+            self._occupied.take(place, MODULE_ADDRESS, f"port {name}", plan, key, key)
         places = {name: self.place(self._muxes[name], f"mux {name}") for name in self._muxes}
         for name, place in places.items():
             self._occupied.join(name, place)
@@ -227,7 +134,7 @@ class BoardReader:
             shown = f"{address:#04x}" if type(address) is int else address
             expected = f"an address that a {plan['type']} can have, {allowed[0]:#04x} to {allowed[-1]:#04x}"
             raise plan.error("address", shown, expected, field=f"{where}: address")
-        self.occupy(place, address, where, plan, "address", f"{where}: address")
+        self._occupied.take(place, address, where, plan, "address", f"{where}: address")
         return address
 
     def _numbers(self, roots: set[int]) -> dict[str, int]:
@@ -306,6 +213,20 @@ class _Occupied:
         return each.plan.error(each.key, f"{each.address:#04x}, which {other.what} has", expected, field=each.field)
 
 
+_PINS = {Peer.PORT: (*HOST_WORDS, *MODULE_WORDS), Peer.MUX: ("RESET",), Peer.EXPANDER: ("INT",)}
+"""Where a line can end."""
+
+
+class _End(NamedTuple):
+    """What a line leads to, and where the file says so."""
+
+    source: Located
+    key: str
+    peer: Peer
+    name: str
+    pin: str
+
+
 class _Lines:
     """Reads what the lines of expanders lead to."""
 
@@ -334,7 +255,7 @@ class _Lines:
         if len(ends) > count:
             raise plan.error("lines", f"{len(ends)} lines", f"at most the {count} of a {plan['type']}", field=where)
         pulls = plan.section("pulls")
-        pins = sorted({end[3] for end in ends if end is not None and end[1] is Peer.PORT and end[3] in DRIVEN})
+        pins = sorted({end.pin for end in ends if end is not None and end.peer is Peer.PORT and end.pin in HOST_WORDS})
         for pin, level in pulls.items():
             if pin not in pins:
                 expected = f"one of {', '.join(pins)}" if pins else "none: no line leads to a pin that a host drives"
@@ -364,14 +285,16 @@ class _Lines:
     def _by_pin(self, given: Located, where: str) -> list[_End | None]:
         ends: list[_End | None] = []
         for pin, names in given.items():
-            if pin not in DRIVEN and pin not in SENSED:
-                raise given.error(pin, f"pin {pin}", f"one of {', '.join((*DRIVEN, *SENSED))}", field=where)
+            if pin not in _PINS[Peer.PORT]:
+                raise given.error(pin, f"pin {pin}", f"one of {', '.join(_PINS[Peer.PORT])}", field=where)
             if not isinstance(names, list):
                 raise given.error(pin, names, "a list of ports; null for a line that leads nowhere", field=where)
             for name in names:
-                if name is not None:
-                    self._known(given, pin, Peer.PORT, name, where)
-                ends.append(None if name is None else (given, Peer.PORT, str(name), pin, pin))
+                if name is None:
+                    ends.append(None)
+                else:
+                    port = _known(given, pin, name, Peer.PORT, self._names[Peer.PORT], where)
+                    ends.append(_End(given, pin, Peer.PORT, port, pin))
         return ends
 
     def _one_by_one(self, plan: Located, given: list[Any], where: str) -> list[_End | None]:
@@ -389,22 +312,16 @@ class _Lines:
                 found = " and ".join(each.value for each in peers) or "none"
                 raise end.error(None, found, "one of port, mux and expander", field=at)
             peer = peers[0]
-            self._known(end, peer.value, peer, end[peer.value], at)
-            pins = {Peer.PORT: (*DRIVEN, *SENSED), Peer.MUX: ("RESET",), Peer.EXPANDER: ("INT",)}[peer]
-            if end["pin"] not in pins:
-                raise end.error("pin", end["pin"], f"one of {', '.join(pins)}", field=f"{at}: pin")
-            ends.append((end, peer, str(end[peer.value]), str(end["pin"]), "pin"))
+            name = _known(end, peer.value, end[peer.value], peer, self._names[peer], at)
+            if end["pin"] not in _PINS[peer]:
+                raise end.error("pin", end["pin"], f"one of {', '.join(_PINS[peer])}", field=f"{at}: pin")
+            ends.append(_End(end, "pin", peer, name, str(end["pin"])))
         return ends
 
-    def _known(self, plan: Located, key: str, peer: Peer, name: object, where: str) -> None:
-        names = self._names[peer]
-        if isinstance(name, (list, Located, bool)) or str(name) not in names:
-            raise plan.error(key, name, _one_of(peer.value, names), field=where)
-
     def _line(self, expander: str, number: int, end: _End, pulls: Located) -> LinePlan:
-        source, peer, name, pin, key = end
+        source, key, peer, name, pin = end
         where = f"expander {expander}: lines: {number}"
-        same = (peer, name, _TWINS.get(pin, pin) if peer is Peer.PORT else pin)
+        same = (peer, name, plain(pin)[0] if peer is Peer.PORT else pin)
         if same in self._wired:
             raise source.error(
                 key, f"{pin} of {peer.value} {name}, which {self._wired[same]} has", "a pin of its own", field=where
@@ -416,15 +333,15 @@ class _Lines:
         pull = None
         if peer is Peer.MUX:
             pull = True
-        elif peer is Peer.PORT and pin in DRIVEN:
-            pull = bool(pulls.get(pin, DRIVEN[pin]))
+        elif peer is Peer.PORT and pin in PULLS:
+            pull = bool(pulls.get(pin, PULLS[pin]))
         return LinePlan(peer, name, pin, pull)
 
 
-_End = tuple[Located, Peer, str, str, str]
-"""Where the file says so, what it leads to: kind, name and pin; and the key that says it."""
-
-
-def _one_of(what: str, names: Iterable[str]) -> str:
-    known = ", ".join(sorted(names))
-    return f"one of the {what}{'es' if what == 'mux' else 's'} {known}" if known else f"none: there is no {what}"
+def _known(plan: Located, key: str, name: object, kind: Peer, names: Iterable[str], field: str) -> str:
+    """A name that stands under `key` of `plan`, as text. Raises InputError for none of `names`."""
+    if isinstance(name, (list, Located, bool)) or str(name) not in names:
+        known, kinds = ", ".join(sorted(names)), f"{kind.value}{'es' if kind is Peer.MUX else 's'}"
+        expected = f"one of the {kinds} {known}" if known else f"none: there is no {kind.value}"
+        raise plan.error(key, name, expected, field=field)
+    return str(name)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cmis_emu.board import Board
+from cmis_emu.board_plan import Place
 from cmis_emu.bus.expander import Expander
 from cmis_emu.bus.mux import Mux
 from cmis_emu.bus.options import BUS_MAX, decimal
@@ -115,7 +116,7 @@ class Emulator:
                 number = max(self.buses, default=0) + 1
             target = Target(clock=self.clock)
             self._board.add(name, number, target)
-            port = self._build(PortPlan(name, "", number, {}, {}), target)
+            port = self._build(PortPlan(name, "", Place(number), {}, {}), target)
             plan = FibrePlan(f"loop of {name}", name, (name,))
             self.fibres[plan.name] = Fibre(plan, self.clock, self.lock)
             return port

@@ -19,6 +19,20 @@ MODULE_PINS = ("IntL", "ModPrsL")
 OSFP_PINS = {"RSTn": ("ResetL", False), "LPWn": ("LPMode", True), "INT": ("IntL", True), "PRSn": ("ModPrsL", False)}
 """The OSFP connector's names: the pin of the QSFP family that says the same, and whether levels are inverted."""
 
+HOST_WORDS = (*HOST_PINS, *(name for name, (twin, _) in OSFP_PINS.items() if twin in HOST_PINS))
+"""Host-driven pins in the words of QSFP-DD and OSFP."""
+
+MODULE_WORDS = (*MODULE_PINS, *(name for name, (twin, _) in OSFP_PINS.items() if twin in MODULE_PINS))
+"""Module-driven pins, likewise."""
+
+ALL_WORDS = (*HOST_PINS, *MODULE_PINS, *OSFP_PINS)
+"""All pins, likewise."""
+
+
+def plain(name: str) -> tuple[str, bool]:
+    """The pin of the QSFP family that a word means, and whether levels are inverted. Other words are left alone."""
+    return OSFP_PINS.get(name, (name, False))
+
 
 class Cage(Protocol):
     """What pins lead to."""
@@ -55,48 +69,43 @@ class Pins:
 
     def get(self, name: str) -> bool:
         """Level of any pin by name, in QSFP-DD's or OSFP's words. Raises InputError for an unknown one."""
-        if name in OSFP_PINS:
-            twin, inverted = OSFP_PINS[name]
-            return self.get(twin) ^ inverted
-        if name in self._forced:
-            return self._forced[name][-1][1]
-        if name == "IntL":
-            return self._cage.interrupt_level()
-        if name == "ModPrsL":
-            return not self._cage.present()
-        if name not in self._levels:
+        pin, inverted = plain(name)
+        if pin in self._forced:
+            level = self._forced[pin][-1][1]
+        elif pin == "IntL":
+            level = self._cage.interrupt_level()
+        elif pin == "ModPrsL":
+            level = not self._cage.present()
+        elif pin in self._levels:
+            level = self._levels[pin]
+        else:
             raise InputError(repr(name), f"one of {', '.join((*HOST_PINS, *MODULE_PINS))}", field="pin")
-        return self._levels[name]
+        return level ^ inverted
 
     def set(self, name: str, level: bool) -> None:
         """Drive a host-driven pin. Raises InputError for an unknown or a module-driven one."""
-        if name in OSFP_PINS:
-            twin, inverted = OSFP_PINS[name]
-            if twin in self._levels:
-                name, level = twin, bool(level) ^ inverted
-        if name not in self._levels:
+        pin, inverted = plain(name)
+        if pin not in self._levels:
             expected = f"a pin that the host drives: {', '.join(HOST_PINS)}"
             raise InputError(repr(name), expected, field="pin")
-        self._levels[name] = bool(level)
-        if name not in self._forced:
-            self._cage.drive(name, bool(level))
+        self._levels[pin] = driven = bool(level) ^ inverted
+        if pin not in self._forced:
+            self._cage.drive(pin, driven)
 
     def force(self, owner: object, name: str, level: bool) -> None:
         """Hold any pin at a level, whoever drives it, until `free`; of several owners the last one counts.
 
         Raises InputError for an unknown pin.
         """
-        if name in OSFP_PINS:
-            name, inverted = OSFP_PINS[name]
-            level = level ^ inverted
+        name, inverted = plain(name)
         before = self.get(name)
         held = [each for each in self._forced.get(name, []) if each[0] is not owner]
-        self._forced[name] = [*held, (owner, bool(level))]
+        self._forced[name] = [*held, (owner, bool(level) ^ inverted)]
         self._moved(name, before)
 
     def free(self, owner: object, name: str) -> None:
         """Let go of a pin; harmless for one that this owner does not hold."""
-        name = OSFP_PINS[name][0] if name in OSFP_PINS else name
+        name, _ = plain(name)
         before = self.get(name)
         held = [each for each in self._forced.get(name, []) if each[0] is not owner]
         self._forced[name] = held
@@ -119,10 +128,8 @@ class Pins:
 
     def driven_level(self, name: str) -> bool:
         """Level to which the host drives one of its pins, in QSFP-DD's or OSFP's words, whatever holds the pin."""
-        if name in OSFP_PINS:
-            twin, inverted = OSFP_PINS[name]
-            return self._levels[twin] ^ inverted
-        return self._levels[name]
+        pin, inverted = plain(name)
+        return self._levels[pin] ^ inverted
 
     def put_back(self, levels: dict[str, bool]) -> None:
         """Levels from a snapshot; the module's own snapshot knows them already."""

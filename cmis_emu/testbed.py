@@ -12,42 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from cmis_emu import testbeds
-from cmis_emu.board_reader import PLACE_KEYS, BoardPlan, BoardReader, Channel, Place
+from cmis_emu.board_plan import BoardPlan, Place
+from cmis_emu.board_reader import PLACE_KEYS, BoardReader
 from cmis_emu.errors import InputError, UnknownFieldError
 from cmis_emu.module.profile.library import load_profile, profile_names, profile_path
 from cmis_emu.physics.cabling import Cable
 from cmis_emu.physics.glass import GLASS, JOINTS, Amplifiers, Bend
+from cmis_emu.pins import HOST_WORDS, plain
 from cmis_emu.registers.encoding import encode
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.yamlfile import Located, from_data, load_yaml
 
 VERSION = 1
 
-_PINS = {
-    "ResetL": ("ResetL", False),
-    "LPMode": ("LPMode", False),
-    "ModSelL": ("ModSelL", False),
-    "power": ("power", False),
-    "RSTn": ("ResetL", False),
-    "LPWn": ("LPMode", True),
-}
-"""Host-driven pins in the words of QSFP-DD and OSFP: the pin meant, and whether its level is the opposite."""
-
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
-    """One port: profile ('' for an empty cage), bus number, start levels of host-driven pins, register values.
+    """One port: profile ('' for an empty cage), where it sits, start levels of host-driven pins, register values.
 
-    behind: the channel on which it sits, where there is a mux between it and the bus.
     interface: the network interface by whose name ethtool reaches the module; '' for none.
     """
 
     name: str
     profile: str
-    bus: int
+    place: Place
     pins: Mapping[str, bool]
     registers: Mapping[str, Any]
-    behind: Channel | None = None
     interface: str = ""
 
 
@@ -89,7 +79,7 @@ class Testbed:
 
 def single(profile: str) -> Testbed:
     """A profile alone: port 1 on bus 1, looped to itself by a nominal fibre."""
-    port = PortPlan("1", profile, 1, {}, {})
+    port = PortPlan("1", profile, Place(1), {}, {})
     fibre = FibrePlan("loop", "1", ("1",))
     return Testbed((port,), (fibre,), 1, 35.0, 1.0)
 
@@ -135,7 +125,7 @@ def parse_testbed(source: Located) -> Testbed:
     ports = tuple(_port(section, name, board) for name in section)
     if not ports:
         raise source.error("ports", "no port", "at least one")
-    plan = board.read({port.name: (section[port.name], Place(port.bus, port.behind), port.pins) for port in ports})
+    plan = board.read({port.name: (section[port.name], port.place, port.pins) for port in ports})
     _check_interfaces(section, ports)
     fibres = source.section("fibres")
     plans = tuple(_fibre(fibres, name, {p.name for p in ports}) for name in fibres)
@@ -168,7 +158,7 @@ def _port(ports: Located, name: str, board: BoardReader) -> PortPlan:
         raise ports.error(name, plan, "{profile: NAME, bus: N}", field=f"port {name}")
     plan.check_keys(("profile", "bus", "state", "registers", "interface", *PLACE_KEYS[1:]), field=f"port {name}")
     state = plan.section("state")
-    state.check_keys(_PINS, field=f"port {name}: state")
+    state.check_keys(HOST_WORDS, field=f"port {name}: state")
     for pin, level in state.items():
         if not isinstance(level, bool):
             raise state.error(pin, level, "true (high) or false (low)")
@@ -189,16 +179,9 @@ def _port(ports: Located, name: str, board: BoardReader) -> PortPlan:
     registers = plan.section("registers")
     for register, value in registers.items():
         _check_register(registers, register, value, f"port {name}: registers")
-    pins = {_PINS[pin][0]: level ^ _PINS[pin][1] for pin, level in state.items()}
-    return PortPlan(
-        name,
-        profile,
-        place.bus,
-        pins,
-        dict(registers) if profile else {},
-        behind=place.behind,
-        interface=_interface(plan, name),
-    )
+    meant = [(plain(pin), level) for pin, level in state.items()]
+    pins = {pin: level ^ inverted for (pin, inverted), level in meant}
+    return PortPlan(name, profile, place, pins, dict(registers) if profile else {}, _interface(plan, name))
 
 
 _INTERFACE_MAX = 15  # bytes (IFNAMSIZ, with its NUL)
@@ -206,9 +189,9 @@ _INTERFACE_MAX = 15  # bytes (IFNAMSIZ, with its NUL)
 
 def _interface(plan: Located, port: str) -> str:
     """A name that Linux would take for a network interface."""
-    name = plan.get("interface", "")
-    if name == "" and "interface" not in plan:
+    if "interface" not in plan:
         return ""
+    name = plan["interface"]
     fits = isinstance(name, str) and 0 < len(name.encode()) <= _INTERFACE_MAX and name not in (".", "..")
     if not fits or any(character in "/:" or character.isspace() or character == "\0" for character in name):
         expected = f"1 to {_INTERFACE_MAX} bytes without '/', ':' and space"

@@ -10,6 +10,7 @@ import yaml
 from cmis_host import Host
 from dr4 import DR4, Edit, Variant, dr4_profile
 from guest_bench import guest, guest_machine  # noqa: F401  # fixtures
+from twins import twins  # noqa: F401  # a fixture
 
 from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.smbus import VirtualSMBus

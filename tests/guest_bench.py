@@ -5,23 +5,27 @@ The fixtures are known to all tests by `conftest.py`, so that one boot serves al
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import pytest
-from guest.image import UnavailableError
+from dr4 import DR4
+from guest.image import UnavailableError, need
 from guest.machine import HOST, Job, Machine
 
 from cmis_emu import Emulator, ScaledClock
 from cmis_emu.bus.usbip.server import UsbIpServer
+from cmis_emu.module.module import Module
+from cmis_emu.port import Port
 
-DR4 = "qsfpdd-400g-dr4"
+ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sys.executable
 SITE = sysconfig.get_path("purelib")
 HEAD = f"import sys; sys.path.insert(0, {SITE!r})"
@@ -44,23 +48,25 @@ with SMBus(int(sys.argv[1])) as bus:
     assert bytes(bus.read_i2c_block_data(0x50, 129, 16)) == b"CMIS-EMU        "
 """
 LOOP = """
-import errno, sys, time
+import errno, os, sys, time
 from smbus2 import SMBus, i2c_msg
-seen, end = [], time.monotonic() + float(sys.argv[2])
-with SMBus(int(sys.argv[1])) as bus:
-    open("/run/looping", "w").close()
-    while time.monotonic() < end:
+buses = [SMBus(int(each)) for each in sys.argv[1].split(",")]
+tolerated, end = sys.argv[2].split(","), time.monotonic() + float(sys.argv[3])
+seen, going = [[] for _ in buses], True
+open("/run/looping", "w").close()
+while going and time.monotonic() < end and not os.path.exists("/run/enough"):
+    for bus, words in zip(buses, seen):
         try:
             got = i2c_msg.read(0x50, 128)
             bus.i2c_rdwr(i2c_msg.write(0x50, [128]), got)
             word = "ok" if bytes(got)[1:5] == b"CMIS" else "wrong"
         except OSError as error:
             word = errno.errorcode[error.errno]
-        if seen[-1:] != [word]:
-            seen.append(word)
-        if word not in sys.argv[3].split(","):
-            break
-print(" ".join(seen))
+        if words[-1:] != [word]:
+            words.append(word)
+        going = going and word in tolerated
+for words in seen:
+    print(*words)
 """
 ADAPTER = """
 for device in /sys/bus/usb/devices/*; do
@@ -75,6 +81,14 @@ class Bench:
     machine: Machine
     emu: Emulator
     server: UsbIpServer
+
+    @classmethod
+    def served(cls, machine: Machine, emu: Emulator) -> Self:
+        """With what the guest needs for adapters, and none plugged in yet."""
+        server = emu.open_way("usbip:127.0.0.1:0")
+        assert isinstance(server, UsbIpServer)
+        machine.modprobe("vhci-hcd", "i2c-tiny-usb", "i2c-dev")
+        return cls(machine, emu, server)
 
     def attach(self, bus: int) -> int:
         """`usbip attach` in the guest; the number of the adapter that came of it."""
@@ -101,16 +115,44 @@ def program(machine: Machine, code: str, *arguments: object) -> Job:
     return machine.start(f"{PYTHON} -S - {words} <<'END'\n{HEAD}\n{code}\nEND")
 
 
-def looping(machine: Machine, adapter: int, tolerated: str, limit_s: float = 20.0) -> Job:
-    """Start a program that reads over and over, and wait until it does; it prints what it saw when it changed."""
-    machine.run("rm -f /run/looping")
-    job = program(machine, LOOP, adapter, limit_s, tolerated)
+def looping(machine: Machine, adapters: Sequence[int], tolerated: str) -> Job:
+    """Start a program that reads page 00h over and over, on each adapter in turn, and wait until it does.
+
+    It ends with a word that is not `tolerated`, and with `enough`; a fixed time would be over early on a machine that
+    has none. It prints a line for each adapter: what it saw when it changed.
+    """
+    for each in adapters:
+        machine.run(f"i2ctransfer -y {each} w3@0x50 126 0 0")
+    machine.run("rm -f /run/looping /run/enough")
+    job = program(machine, LOOP, ",".join(map(str, adapters)), tolerated, SOON_S)
     until(lambda: machine.run("ls /run/looping").code == 0)
     return job
 
 
-def eeprom(machine: Machine, adapter: int) -> bytes:
-    """Page 00h as the kernel's EEPROM driver reads it."""
+def enough(machine: Machine, job: Job) -> list[list[str]]:
+    """Tell a program that is `looping` to stop after a while; what it saw on each adapter."""
+    pause(0.5)
+    machine.run("touch /run/enough")
+    return [line.split() for line in job.wait().output.splitlines()]
+
+
+def replug(port: Port, pause_s: float) -> None:
+    """Pull the module out and plug another one in, three times."""
+    for _ in range(3):
+        pause(pause_s)
+        port.remove()
+        pause(pause_s)
+        port.insert(DR4)
+
+
+def answering(machine: Machine, adapter: int, mode: str = "") -> list[str]:
+    """The addresses that i2cdetect finds, in hex; UU for one that has a driver."""
+    grid = machine.run(f"i2cdetect -y {mode} {adapter}").output
+    return [cell for line in grid.splitlines()[1:] for cell in line[4:].split() if cell != "--"]
+
+
+def assert_eeprom(machine: Machine, adapter: int, module: Module) -> None:
+    """The kernel's EEPROM driver reads page 00h of a module."""
     machine.modprobe("at24")
     machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
     done = machine.run(
@@ -118,7 +160,19 @@ def eeprom(machine: Machine, adapter: int) -> bytes:
         od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
         echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
     )
-    return bytes.fromhex(done.output)
+    found = bytes.fromhex(done.output)
+    assert len(found) == 256
+    assert found[128:] == module.peek(0, 128, 128)
+    assert found[:3] == module.peek(-1, 0, 3)  # lower memory
+
+
+def assert_brought_up(machine: Machine, adapter: int, emu: Emulator, port: str) -> None:
+    """A host that knows nothing of the emulator brings the module of a port up."""
+    done = machine.run(f"{PYTHON} {ROOT}/cmis_emu/cli/demo_host.py bring-up {adapter}")
+    assert done.code == 0, done.output
+    assert "DPActivated after" in done.output
+    with emu.lock:
+        assert {emu.ports[port].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
 
 
 def complaints(machine: Machine) -> str:
@@ -140,14 +194,21 @@ def until(condition: Callable[[], bool], limit_s: float = SOON_S) -> None:
         pause(0.05)
 
 
+@contextmanager
+def two_modules() -> Iterator[Emulator]:
+    """Module a in high power on bus 1, module b in low power on bus 2, at rest, in real time."""
+    ports = {"a": {"profile": DR4, "bus": 1}, "b": {"profile": DR4, "bus": 2, "state": {"LPMode": True}}}
+    with Emulator.load({"version": 1, "ports": ports}, ScaledClock(), seed=1) as emu:
+        emu.settle()
+        yield emu
+
+
 @pytest.fixture(scope="session")
 def guest_machine() -> Iterator[Machine]:
     """A guest, booted once. It sees this machine's files, so what it runs is installed here."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    for program, package in (("usbip", "usbip"), ("i2cdetect", "i2c-tools")):
-        if shutil.which(program, path=path) is None:
-            pytest.skip(f"found no {program} for the guest, expected the Debian package {package}")
     try:
+        need("usbip", "usbip")
+        need("i2cdetect", "i2c-tools")
         started = Machine()
     except UnavailableError as error:
         pytest.skip(f"no guest: {error}")
@@ -157,17 +218,9 @@ def guest_machine() -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def guest(guest_machine: Machine) -> Iterator[Bench]:
-    """Module a in high power on bus 1, module b in low power on bus 2; both adapters are plugged in, in real time."""
-    ports = {
-        "a": {"profile": DR4, "bus": 1},
-        "b": {"profile": DR4, "bus": 2, "state": {"LPMode": True}},
-    }
-    with Emulator.load({"version": 1, "ports": ports}, ScaledClock(), seed=1) as emu:
-        emu.settle()
-        server = emu.open_way("usbip:127.0.0.1:0")
-        assert isinstance(server, UsbIpServer)
-        guest_machine.modprobe("vhci-hcd", "i2c-tiny-usb", "i2c-dev")
-        bench = Bench(guest_machine, emu, server)
+    """`two_modules`, and both adapters are plugged in."""
+    with two_modules() as emu:
+        bench = Bench.served(guest_machine, emu)
         for bus in (1, 2):
             bench.attach(bus)
         yield bench

@@ -81,7 +81,7 @@ def joined(profile: Path | str, seed: int = 1, far: Path | str | None = None, **
 
 def host_of(emu: Emulator, port: str) -> Host:
     """A host on the bus of a port."""
-    return Host(emu.smbus(next(plan.bus for plan in emu.testbed.ports if plan.name == port)))
+    return Host(emu.smbus_of(port))
 
 
 def warm(emu: Emulator) -> Emulator:

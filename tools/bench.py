@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench_calls import per_call_us
+from bench_calls import PROFILE, per_call_us
 from bench_links import links
 from bench_load import under_load
 from bench_preload import over_preload
@@ -26,8 +26,6 @@ from bench_vhost_user import over_vhost_user
 
 from cmis_emu import Emulator, ManualClock, ScaledClock
 from cmis_emu.layouts.firmware_image import HEADER_BYTES, Version, sample
-
-PROFILE = "qsfpdd-400g-dr4"
 
 
 def in_process(count: int) -> dict[str, float]:

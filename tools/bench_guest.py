@@ -12,15 +12,15 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
+from bench_calls import EMULATOR, LENGTHS, in_turns, server, spread_us
 from guest.drivers import driver
 from guest.image import build
 from guest.machine import Machine
 
-PROFILE = "qsfpdd-400g-dr4"
-LENGTHS = (1, 128)
-ROUNDS, COUNT = 6, 400
+COUNT = 2400
 
 ECHO = """
 import array, mmap, os, select, socket, struct, sys, threading
@@ -88,16 +88,6 @@ while True:
         client.sendall(struct.pack("=IIIQ", request, 5, 8, answer or 0))
 """
 
-SERVER = f"""
-import sys
-from cmis_emu import Emulator
-emu = Emulator.load("{PROFILE}")
-emu.settle()
-emu.open_way("vhost-user:" + sys.argv[1])
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
 CLIENT = r"""
 #include <fcntl.h>
 #include <linux/i2c-dev.h>
@@ -135,45 +125,37 @@ def in_guest() -> dict[str, float]:
         folder = Path(place)
         (folder / "client.c").write_text(CLIENT)
         subprocess.run(["cc", "-O2", "-o", folder / "client", folder / "client.c"], check=True)
-        servers: list[subprocess.Popen[str]] = []
         options = ["-object", "memory-backend-memfd,id=mem,size=512M,share=on", "-numa", "node,memdev=mem"]
-        try:
-            for which, code in (("echo", ECHO), ("emulator", SERVER)):
-                command = [sys.executable, "-c", code, str(folder / which)]
-                servers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-                stdout = servers[-1].stdout
-                assert stdout is not None
-                assert stdout.readline() == "ready\n"
-                options += ["-chardev", f"socket,id={which},path={folder / which}"]
-                options += ["-device", f"vhost-user-i2c-pci,chardev={which}"]
-            with Machine(image, options=options) as machine:
-                machine.modprobe("i2c-dev")
-                machine.load(module)
-                adapters = {}
-                for line in machine.run("i2cdetect -l | grep i2c_virtio").output.splitlines():
-                    number = line.split()[0].removeprefix("i2c-")
-                    value = machine.run(f"i2cget -y {number} 0x50 0").output.strip()
-                    adapters["emulator" if value == "0x18" else "echo"] = f"/dev/i2c-{number}"
-                for length in LENGTHS:
-                    times: dict[str, list[int]] = {which: [] for which in adapters}
-                    for _ in range(ROUNDS):
-                        for which, device in adapters.items():
-                            done = machine.run(f"{folder / 'client'} {device} {length} {COUNT}")
-                            times[which] += map(int, done.output.split())
-                    median = {}
-                    for which, taken in times.items():
-                        taken.sort()
-                        median[which] = taken[len(taken) // 2] / 1000
-                        found[f"in a guest: vhost-user {length} B, {which}: median us"] = median[which]
-                        found[f"in a guest: vhost-user {length} B, {which}: p99 us"] = (
-                            taken[len(taken) * 99 // 100] / 1000
-                        )
-                    found[f"in a guest: vhost-user {length} B: ratio to the echo"] = median["echo"] / median["emulator"]
-        finally:
-            for server in servers:
-                server.kill()
-                server.communicate()
+        paths = {which: folder / which for which in ("echo", "emulator")}
+        for which, path in paths.items():
+            options += ["-chardev", f"socket,id={which},path={path}"]
+            options += ["-device", f"vhost-user-i2c-pci,chardev={which}"]
+        with (
+            server(ECHO, str(paths["echo"])),
+            server(EMULATOR, f"vhost-user:{paths['emulator']}"),
+            Machine(image, options=options) as machine,
+        ):
+            machine.modprobe("i2c-dev")
+            machine.load(module)
+            adapters = {}
+            for line in machine.run("i2cdetect -l | grep i2c_virtio").output.splitlines():
+                number = line.split()[0].removeprefix("i2c-")
+                value = machine.run(f"i2cget -y {number} 0x50 0").output.strip()
+                adapters["emulator" if value == "0x18" else "echo"] = f"/dev/i2c-{number}"
+            for length in LENGTHS:
+                asked = {which: f"{folder / 'client'} {device} {length}" for which, device in adapters.items()}
+                times = in_turns({which: partial(_times, machine, command) for which, command in asked.items()}, COUNT)
+                median = {}
+                for which, taken in times.items():
+                    median[which], p99 = spread_us(taken)
+                    found[f"in a guest: vhost-user {length} B, {which}: median us"] = median[which]
+                    found[f"in a guest: vhost-user {length} B, {which}: p99 us"] = p99
+                found[f"in a guest: vhost-user {length} B: ratio to the echo"] = median["echo"] / median["emulator"]
     return found
+
+
+def _times(machine: Machine, command: str, count: int) -> list[int]:
+    return [int(line) for line in machine.run(f"{command} {count}").output.split()]
 
 
 def main() -> int:

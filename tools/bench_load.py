@@ -8,20 +8,20 @@ while the one before was under way starts late; what is told is how long each to
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
+
+from bench_calls import PROFILE, ask, server, spread_us
 
 from cmis_emu import Emulator, ScaledClock
 from cmis_emu.bus.preload import wire
 from cmis_emu.bus.virtual import I2C_M_RD, Message
 
-PROFILE = "qsfpdd-400g-dr4"
 MODULES = 128
 AIM_PER_S = 30_000
 HEADROOM = 0.9  # of what the echo reaches, where that is less than the aim
@@ -86,7 +86,7 @@ def _messages(poll: list[tuple[bytes, int]]) -> list[Message]:
 
 
 def _latencies(calls: list[Callable[[], object]], rate: float, duration_s: float) -> tuple[list[int], float]:
-    """Each call in turn, at `rate` a second, for a time: how long each took in ns, sorted, and the rate reached."""
+    """Each call in turn, at `rate` a second, for a time: how long each took in ns, and the rate reached."""
     period = int(1e9 / rate)
     taken: list[int] = []
     begin = time.perf_counter_ns()
@@ -101,20 +101,13 @@ def _latencies(calls: list[Callable[[], object]], rate: float, duration_s: float
         call()
         taken.append(time.perf_counter_ns() - start)
         due = max(due + period, start)
-    return sorted(taken), len(taken) * 1e9 / (time.perf_counter_ns() - begin)
+    return taken, len(taken) * 1e9 / (time.perf_counter_ns() - begin)
 
 
 @contextmanager
-def _server(code: str, path: Path) -> Iterator[list[socket.socket]]:
+def _connected(code: str, path: Path) -> Iterator[list[socket.socket]]:
     """A server in a process of its own, and a connection for each module."""
-    with ExitStack() as stack:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        stack.callback(process.communicate)
-        stack.callback(process.kill)
-        assert process.stdout is not None
-        process.stdout.readline()
+    with server(code, str(path)), ExitStack() as stack:
         clients = []
         for _ in range(MODULES):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -123,38 +116,28 @@ def _server(code: str, path: Path) -> Iterator[list[socket.socket]]:
         yield clients
 
 
-def _asking(client: socket.socket, request: bytes, size: int) -> Callable[[], object]:
-    def ask() -> None:
-        client.sendall(request)
-        got = 0
-        while got < size:
-            got += len(client.recv(65536))
-
-    return ask
-
-
 def under_load(duration_s: float) -> dict[str, float]:
     """p99 in us in the process and through the socket, beside the echo's, and the rates that were reached."""
     found: dict[str, float] = {}
     order = [(n, poll) for n in range(MODULES) for poll in POLL]
     with tempfile.TemporaryDirectory() as folder:
-        with _server(ECHO, Path(folder) / "echo.sock") as clients:
-            calls = []
+        with _connected(ECHO, Path(folder) / "echo.sock") as clients:
+            calls: list[Callable[[], object]] = []
             for n, poll in order:
                 request, size = _request(n, poll)
-                calls.append(_asking(clients[n], request + size.to_bytes(4, "little"), size))
+                calls.append(partial(ask, clients[n], request + size.to_bytes(4, "little"), size))
             _, most = _latencies(calls, 1e9, duration_s / 4)
             rate = min(float(AIM_PER_S), HEADROOM * most)
             taken, reached = _latencies(calls, rate, duration_s)
         name = f"{MODULES} polled modules"
         found[f"{name}: echo alone, transactions per second"] = most
-        found[f"{name}, echo: p99 us"] = taken[len(taken) * 99 // 100] / 1000
+        _, found[f"{name}, echo: p99 us"] = spread_us(taken)
         found[f"{name}, echo: transactions per second"] = reached
-        with _server(SERVER, Path(folder) / "emulator.sock") as clients:
-            calls = [_asking(clients[n], *_request(n, poll)) for n, poll in order]
+        with _connected(SERVER, Path(folder) / "emulator.sock") as clients:
+            calls = [partial(ask, clients[n], *_request(n, poll)) for n, poll in order]
             _latencies(calls, rate, duration_s / 4)
             taken, reached = _latencies(calls, rate, duration_s)
-        found[f"{name}, socket: p99 us"] = taken[len(taken) * 99 // 100] / 1000
+        _, found[f"{name}, socket: p99 us"] = spread_us(taken)
         found[f"{name}, socket: transactions per second"] = reached
     ports = {str(n): {"profile": PROFILE, "bus": n} for n in range(MODULES)}
     with Emulator.load({"version": 1, "ports": ports}, clock=ScaledClock()) as emu:
@@ -172,6 +155,6 @@ def under_load(duration_s: float) -> dict[str, float]:
         calls = [running(n, _messages(poll)) for n, poll in order]
         _latencies(calls, AIM_PER_S, duration_s / 4)
         taken, reached = _latencies(calls, AIM_PER_S, duration_s)
-    found[f"{name}, in process: p99 us"] = taken[len(taken) * 99 // 100] / 1000
+    _, found[f"{name}, in process: p99 us"] = spread_us(taken)
     found[f"{name}, in process: transactions per second"] = reached
     return found

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess
-import sys
-import time
-from contextlib import ExitStack
+from functools import partial
 
-PROFILE = "qsfpdd-400g-dr4"
-ROUNDS = 5
-LENGTHS = (1, 128)
+from bench_calls import LENGTHS, PROFILE, ask, in_turns, medians, server, times_of
+
 _IMPORT = struct.pack(">HHI32s", 0x0111, 0x8003, 0, b"1-1")
 _IMPORTED = 8 + 312
 _HEADER = 48
@@ -66,35 +62,17 @@ def transaction(length: int) -> list[tuple[bytes, int]]:
     return [_urb(False, 4 + 1, 0, 0x50, b"\x80"), status, _urb(True, 4 + 2, 1, 0x50, length), status]
 
 
-class _Server:
-    def __init__(self, code: str, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.client = socket.create_connection(("127.0.0.1", int(self.process.stdout.readline())))
-        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.client.sendall(_IMPORT)
-        self.times: list[int] = []
-        self._receive(_IMPORTED)
+def _client(address: str) -> socket.socket:
+    """A connection that has imported the device at a port of this machine."""
+    client = socket.create_connection(("127.0.0.1", int(address)))
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    ask(client, _IMPORT, _IMPORTED)
+    return client
 
-    def close(self) -> None:
-        self.client.close()
-        self.process.kill()
-        self.process.communicate()
 
-    def measure(self, turns: list[tuple[bytes, int]], count: int) -> None:
-        for _ in range(count):
-            start = time.perf_counter_ns()
-            for request, size in turns:
-                self.client.sendall(request)
-                self._receive(size)
-            self.times.append(time.perf_counter_ns() - start)
-
-    def _receive(self, size: int) -> None:
-        got = 0
-        while got < size:
-            got += len(self.client.recv(65536))
+def _transact(client: socket.socket, turns: list[tuple[bytes, int]]) -> None:
+    for request, size in turns:
+        ask(client, request, size)
 
 
 def over_usbip(count: int) -> dict[str, float]:
@@ -103,19 +81,10 @@ def over_usbip(count: int) -> dict[str, float]:
     for length in LENGTHS:
         turns = transaction(length)
         sizes = [f"{len(_IMPORT)},{_IMPORTED}", *(f"{len(request)},{size}" for request, size in turns)]
-        with ExitStack() as stack:
-            servers = {"echo": _Server(ECHO, *sizes), "emulator": _Server(SERVER)}
-            for server in servers.values():
-                stack.callback(server.close)
-            for _ in range(ROUNDS):
-                for server in servers.values():
-                    server.measure(turns, max(1, count // ROUNDS))
-        median = {}
-        for name, server in servers.items():
-            times = sorted(server.times)
-            median[name] = times[len(times) // 2] / 1000
-            found[f"USB/IP transaction {length} B, {name}"] = median[name]
-            found[f"USB/IP transaction {length} B, {name}, p99"] = times[len(times) * 99 // 100] / 1000
+        with server(ECHO, *sizes) as echo, server(SERVER) as emulator, _client(echo) as one, _client(emulator) as two:
+            ways = {"echo": one, "emulator": two}
+            times = in_turns({way: partial(times_of, partial(_transact, ways[way], turns)) for way in ways}, count)
+        median = medians(found, f"USB/IP transaction {length} B", times)
         found[f"USB/IP {length} B: transactions per second"] = 1e6 / median["emulator"]
         found[f"USB/IP {length} B: rate as a ratio to the echo"] = median["echo"] / median["emulator"]
     return found

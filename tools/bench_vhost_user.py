@@ -17,16 +17,13 @@ import os
 import select
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
-import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-PROFILE = "qsfpdd-400g-dr4"
-ROUNDS = 5
-LENGTHS = (1, 128)
+from bench_calls import EMULATOR, LENGTHS, in_turns, medians, server, times_of
+
 SIZE = 1 << 20
 FRONT = 0x7F00_0000_0000
 DESCRIPTORS, AVAILABLE, USED, TABLES, BUFFERS = 0x0, 0x100, 0x200, 0x1000, 0x2000
@@ -69,16 +66,6 @@ while True:
         os.eventfd_write(call, 1)
 """
 
-SERVER = f"""
-import sys
-from cmis_emu import Emulator
-emu = Emulator.load("{PROFILE}")
-emu.settle()
-emu.open_way("vhost-user:" + sys.argv[1])
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
 BARE_BUS = """
 import sys, threading
 from cmis_emu.bus.virtual import VirtualBus
@@ -92,19 +79,10 @@ sys.stdin.read()
 """
 
 
-class _Device:
-    """A server, and the driver's side of a ring that it serves."""
+class _Driver:
+    """The driver's side of a ring that a server serves."""
 
-    def __init__(self, code: str, path: Path, length: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(path), str(length)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-        self.times: list[int] = []
+    def __init__(self, path: Path) -> None:
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(str(path))
         self.file = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -123,8 +101,6 @@ class _Device:
         self.connection.close()
         for descriptor in (self.file, self.kick, self.call):
             os.close(descriptor)
-        self.process.kill()
-        self.process.communicate()
 
     def greet(self) -> None:
         """Hand over memory and events to an echo."""
@@ -162,27 +138,24 @@ class _Device:
                 struct.pack_into("<QIHH", self.memory, table + 16 * at, *each, at + 1)
             struct.pack_into("<QIHH", self.memory, DESCRIPTORS + 16 * number, table, 48, 4, 0)
 
-    def measure(self, count: int) -> None:
-        memory, available, used, poll = self.memory, self._available, self._used, self._poll
-        for _ in range(count):
-            start = time.perf_counter_ns()
-            index = self._index
-            memory[BUFFERS + 16] = memory[BUFFERS + 256 + 16] = 0xFF
-            for head in range(2):
-                available[2 + (index + head) % RING] = head
-            available[2 + RING] = index  # call for the first that is used
-            before, index = index, index + 2 & 0xFFFF
-            available[1] = index
-            if (index - used[2 + 4 * RING] - 1) & 0xFFFF < (index - before) & 0xFFFF:
-                os.eventfd_write(self.kick, 1)
-            while used[1] != index:
-                if not poll.poll(_SOON_MS):
-                    raise SystemExit("vhost-user: found no answer")
-                os.eventfd_read(self.call)
-            if memory[BUFFERS + 16] or memory[BUFFERS + 256 + 16]:
-                raise SystemExit("vhost-user: found a failed transaction")
-            self._index = index
-            self.times.append(time.perf_counter_ns() - start)
+    def transact(self) -> None:
+        """Set the address, and read."""
+        memory, available, used, index = self.memory, self._available, self._used, self._index
+        memory[BUFFERS + 16] = memory[BUFFERS + 256 + 16] = 0xFF
+        for head in range(2):
+            available[2 + (index + head) % RING] = head
+        available[2 + RING] = index  # call for the first that is used
+        before, index = index, index + 2 & 0xFFFF
+        available[1] = index
+        if (index - used[2 + 4 * RING] - 1) & 0xFFFF < (index - before) & 0xFFFF:
+            os.eventfd_write(self.kick, 1)
+        while used[1] != index:
+            if not self._poll.poll(_SOON_MS):
+                raise SystemExit("vhost-user: found no answer")
+            os.eventfd_read(self.call)
+        if memory[BUFFERS + 16] or memory[BUFFERS + 256 + 16]:
+            raise SystemExit("vhost-user: found a failed transaction")
+        self._index = index
 
 
 def over_vhost_user(count: int) -> dict[str, float]:
@@ -191,25 +164,24 @@ def over_vhost_user(count: int) -> dict[str, float]:
     for length in LENGTHS:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cmis")))
-            codes = {"echo": ECHO, "bare bus": BARE_BUS, "emulator": SERVER}
-            devices = {name: _Device(code, folder / name, length) for name, code in codes.items()}
-            for device in devices.values():
-                stack.callback(device.close)
-                device.prepare(length)
-            devices["echo"].greet()
-            devices["bare bus"].negotiate()
-            devices["emulator"].negotiate()
-            for _ in range(ROUNDS):
-                for device in devices.values():
-                    device.measure(max(1, count // ROUNDS))
-            if bytes(devices["emulator"].memory[BUFFERS + 512 : BUFFERS + 513]) != b"\x18":
+            servers = {
+                "echo": (ECHO, str(folder / "echo"), str(length)),
+                "bare bus": (BARE_BUS, str(folder / "bare bus")),
+                "emulator": (EMULATOR, f"vhost-user:{folder / 'emulator'}"),
+            }
+            drivers = {}
+            for name, command in servers.items():
+                stack.enter_context(server(*command))
+                driver = drivers[name] = _Driver(folder / name)
+                stack.callback(driver.close)
+                driver.prepare(length)
+            drivers["echo"].greet()
+            drivers["bare bus"].negotiate()
+            drivers["emulator"].negotiate()
+            times = in_turns({name: partial(times_of, driver.transact) for name, driver in drivers.items()}, count)
+            if bytes(drivers["emulator"].memory[BUFFERS + 512 : BUFFERS + 513]) != b"\x18":
                 raise SystemExit("vhost-user: found no identifier of a module")
-        median = {}
-        for name, device in devices.items():
-            times = sorted(device.times)
-            median[name] = times[len(times) // 2] / 1000
-            found[f"vhost-user transaction {length} B, {name}"] = median[name]
-            found[f"vhost-user transaction {length} B, {name}, p99"] = times[len(times) * 99 // 100] / 1000
+        median = medians(found, f"vhost-user transaction {length} B", times)
         found[f"vhost-user {length} B: transactions per second"] = 1e6 / median["emulator"]
         for name in ("echo", "bare bus"):
             found[f"vhost-user {length} B: rate as a ratio to the {name}"] = median[name] / median["emulator"]

@@ -6,7 +6,7 @@ byte as it comes, and has no limits on the length of a message.
 
 from __future__ import annotations
 
-from cmis_emu.bus.segment import UNDRIVEN, read_bytes, write_bytes
+from cmis_emu.bus.contract import UNDRIVEN, read_bytes, write_bytes
 
 
 class Chip:

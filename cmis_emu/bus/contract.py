@@ -1,12 +1,15 @@
 """The one contract between whatever carries bytes and a target: start, write byte, peek, commit, end, abort.
 
 The virtual bus, the bit-level slave and every hardware back end drive a target by these calls and nothing else, so
-that what they can do to it is the same. `target.Target` is the module's side; other sides may meet it, too.
+that what they can do to it is the same. `target.Target` is the module's side; other sides may meet it, too. A whole
+message is a sequence of them: `write_bytes`, `read_bytes`.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
+
+UNDRIVEN = 0xFF  # an open bus reads high
 
 
 class ByteTarget(Protocol):
@@ -41,3 +44,28 @@ class ByteTarget(Protocol):
     def abort(self) -> None:
         """The transaction broke off: the bus timed out, or was taken away. What was written is forgotten."""
         ...
+
+
+def write_bytes(target: ByteTarget, data: bytes) -> int | None:
+    """A whole write as byte events: how many bytes were acknowledged, None when the address was not."""
+    if not target.start(read=False):
+        return None
+    taken = 0
+    for value in data:
+        if not target.write_byte(value):
+            break
+        taken += 1
+    target.end()
+    return taken
+
+
+def read_bytes(target: ByteTarget, length: int) -> bytes | None:
+    """A whole read as byte events; None when the address was not acknowledged."""
+    if not target.start(read=True):
+        return None
+    found = bytearray()
+    for _ in range(length):
+        found.append(target.peek())
+        target.commit()
+    target.end()
+    return bytes(found)

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cmis_emu.bus.contract import UNDRIVEN, read_bytes, write_bytes
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.tap import HALF, Taps, Transaction
 from cmis_emu.clock import NEVER, NS_PER_S, Clock
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 ADAPTER_LIMIT_NS = NS_PER_S
 """How long a Linux adapter waits for a transfer unless its driver says otherwise."""
-
-UNDRIVEN = 0xFF  # an open bus reads high
 
 
 class Message:
@@ -289,28 +288,13 @@ class Line:
         """A whole write; as `Target.write`."""
         if not self.faults:
             return self._write_plain(data)
-        if not self.start(read=False):
-            return None
-        taken = 0
-        for value in data:
-            if not self.write_byte(value):
-                break
-            taken += 1
-        self.end()
-        return taken
+        return write_bytes(self, data)
 
     def read(self, length: int) -> bytes | None:
         """A whole read; as `Target.read`."""
         if not self.faults:
             return self._read_plain(length)
-        if not self.start(read=True):
-            return None
-        found = bytearray()
-        for _ in range(length):
-            found.append(self.peek())
-            self.commit()
-        self.end()
-        return bytes(found)
+        return read_bytes(self, length)
 
     def _write_plain(self, data: bytes) -> int | None:
         message = self._begin(read=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from cmis_emu.bus.chip import Chip
 from cmis_emu.bus.claims import Claims
-from cmis_emu.bus.segment import Endpoint, Segment
+from cmis_emu.bus.segment import Segment
 from cmis_emu.bus.virtual import Message, VirtualBus
 
 
@@ -140,6 +140,15 @@ class Wiring:
         self._reached: Path | None = None
         self._before: list[tuple[Mux, int]] = []
 
+    def adapter(self, number: int) -> VirtualBus:
+        """The bus of the adapter itself, as number `number`."""
+        return VirtualBus(number, self.root.heard, self.claims, self.root.own)
+
+    def channel(self, number: int, path: Path) -> ChannelBus:
+        """The bus that a host's kernel has for the channel at the end of `path`."""
+        own = path[-1].mux.channels[path[-1].channel].own
+        return ChannelBus(number, self.root.heard, self.claims, own, wiring=self, path=path)
+
     def stop(self) -> None:
         """STOP: switches move. If the transfer was one of a channel, those on the way go back to what they were."""
         self._settle()
@@ -167,21 +176,15 @@ class Wiring:
             self.root.resolve()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ChannelBus(VirtualBus):
     """The bus that a host's kernel has for a channel. What answers on the wires before it answers on it, too."""
 
-    wiring: Wiring | None = None
-    path: Path = ()
-
-    def sitting(self) -> Mapping[int, Endpoint]:
-        """Behind the channel, be it on or off."""
-        hop = self.path[-1]
-        return hop.mux.channels[hop.channel].own
+    wiring: Wiring
+    path: Path
 
     def run(self, messages: Sequence[Message]) -> list[bytes]:
         """The messages, on the channel."""
-        assert self.wiring is not None
         self.wiring.reach(self, self.path)
         return VirtualBus.run(self, messages)
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from cmis_emu.bus.contract import ByteTarget
+from cmis_emu.bus.contract import UNDRIVEN, ByteTarget, read_bytes, write_bytes
 from cmis_emu.bus.errors import BusError
-
-UNDRIVEN = 0xFF  # an open bus reads high
 
 
 class Endpoint(ByteTarget, Protocol):
@@ -30,31 +28,6 @@ class Endpoint(ByteTarget, Protocol):
     def bear(self, limit_ns: int) -> None:
         """How long the adapter bears a stretched clock from now on."""
         ...
-
-
-def write_bytes(endpoint: ByteTarget, data: bytes) -> int | None:
-    """A whole write as byte events; as `Endpoint.write`."""
-    if not endpoint.start(read=False):
-        return None
-    taken = 0
-    for value in data:
-        if not endpoint.write_byte(value):
-            break
-        taken += 1
-    endpoint.end()
-    return taken
-
-
-def read_bytes(endpoint: ByteTarget, length: int) -> bytes | None:
-    """A whole read as byte events; as `Endpoint.read`."""
-    if not endpoint.start(read=True):
-        return None
-    found = bytearray()
-    for _ in range(length):
-        found.append(endpoint.peek())
-        endpoint.commit()
-    endpoint.end()
-    return bytes(found)
 
 
 class Chorus:

@@ -61,11 +61,15 @@ def register_read(address: int, register: int, length: int) -> list[Message]:
 
 @dataclass(slots=True)
 class VirtualBus:
-    """One I2C adapter. `targets` is who answers a 7-bit address; `claims` are those of hosts that need them."""
+    """One I2C adapter. `targets` is who answers a 7-bit address; `claims` are those of hosts that need them.
+
+    own: what sits on the bus itself; None where that is who answers.
+    """
 
     number: int
     targets: dict[int, Endpoint] = field(default_factory=dict)
     claims: Claims | None = None
+    own: Mapping[int, Endpoint] | None = None
 
     def claimed(self, lock: threading.RLock) -> Claims:
         """Its claims, from now on; `lock` is the emulator's, and held."""
@@ -74,8 +78,8 @@ class VirtualBus:
         return self.claims
 
     def sitting(self) -> Mapping[int, Endpoint]:
-        """What sits on the bus itself, by address."""
-        return self.targets
+        """What sits on the bus itself, by address; behind switches, be they on or off, sits something else."""
+        return self.targets if self.own is None else self.own
 
     def transfer(self, messages: Sequence[Message]) -> list[bytes]:
         """Run one combined transfer; returns the data of the read messages in order. Raises BusError."""

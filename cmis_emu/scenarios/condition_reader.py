@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cmis_emu.errors import InputError, UnknownFieldError
-from cmis_emu.pins import HOST_PINS, MODULE_PINS, OSFP_PINS
+from cmis_emu.pins import ALL_WORDS
 from cmis_emu.registers.field import Field
 from cmis_emu.registers.loader import load_maps
 from cmis_emu.registers.place import ALL_BITS, Place
@@ -172,9 +172,8 @@ class Names:
 
     def _pin_condition(self, row: Located, where: str) -> PinCondition:
         row.check_keys(("port", "pin", "is"), ("is",), field=where)
-        pins = (*HOST_PINS, *MODULE_PINS, *OSFP_PINS)
-        if row["pin"] not in pins:
-            raise row.error("pin", row["pin"], f"one of {', '.join(pins)}", field=f"{where}: pin")
+        if row["pin"] not in ALL_WORDS:
+            raise row.error("pin", row["pin"], f"one of {', '.join(ALL_WORDS)}", field=f"{where}: pin")
         levels = {"high": True, "low": False, True: True, False: False}
         if not isinstance(row["is"], (str, bool)) or row["is"] not in levels:
             raise row.error("is", row["is"], "high or low", field=f"{where}: is")

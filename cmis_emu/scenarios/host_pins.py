@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from cmis_emu.pins import HOST_PINS, MODULE_PINS, OSFP_PINS
+from cmis_emu.pins import ALL_WORDS, HOST_WORDS
 from cmis_emu.scenarios.action import Argument, Kind
 from cmis_emu.scenarios.host import Host, HostFailure, Telling, Work, program
 from cmis_emu.scenarios.host_reads import identity
 from cmis_emu.scenarios.units import COUNT, DURATION
 
 _PORT = Argument(Kind.PORT, "which cage", required=True)
-_DRIVEN = (*HOST_PINS, *(name for name, (twin, _) in OSFP_PINS.items() if twin in HOST_PINS))
 _HIGH = Argument(Kind.FLAG, "true is the high level", required=True)
 _TRUSTING = {"known": False, "checksum": False, "lenient": True}
 
@@ -24,7 +23,7 @@ _TRUSTING = {"known": False, "checksum": False, "lenient": True}
     "host.pin",
     {
         "port": _PORT,
-        "pin": Argument(Kind.CHOICE, "a pin that the host drives", required=True, choices=_DRIVEN),
+        "pin": Argument(Kind.CHOICE, "a pin that the host drives", required=True, choices=HOST_WORDS),
         "high": _HIGH,
         "hold": Argument(DURATION, "back to the other level after so long; without it, it stays"),
     },
@@ -42,7 +41,7 @@ def pin(host: Host, given: Mapping[str, Any]) -> Work:
     "host.wait_pin",
     {
         "port": _PORT,
-        "pin": Argument(Kind.CHOICE, "any pin", required=True, choices=(*HOST_PINS, *MODULE_PINS, *OSFP_PINS)),
+        "pin": Argument(Kind.CHOICE, "any pin", required=True, choices=ALL_WORDS),
         "high": _HIGH,
         "period": Argument(DURATION, "from one look to the next", default=0.01),
         "steady": Argument(DURATION, "it must have been so at every look of so long", default=0.0),

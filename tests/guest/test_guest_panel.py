@@ -12,13 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dr4 import DR4
 from guest.drivers import driver
 from guest.image import UnavailableError
-from guest.machine import Job, Machine
-from guest_bench import DR4, PYTHON, SITE, Bench, pause, until
+from guest.machine import Machine
+from guest_bench import (
+    PYTHON,
+    SITE,
+    Bench,
+    answering,
+    assert_eeprom,
+    complaints,
+    enough,
+    looping,
+    replug,
+    until,
+)
 
 from cmis_emu import Emulator, ScaledClock
-from cmis_emu.bus.usbip.server import UsbIpServer
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -54,17 +65,12 @@ def panel(guest_machine: Machine) -> Iterator[Panel]:
     except UnavailableError as error:
         pytest.skip(f"no drivers for the guest's kernel: {error}")
     with Emulator.load("front-panel-32", ScaledClock(), seed=1) as emu:
-        server = emu.open_way("usbip:127.0.0.1:0")
-        assert isinstance(server, UsbIpServer)
-        guest_machine.modprobe("vhci-hcd", "i2c-tiny-usb", "i2c-dev", "i2c-mux", "at24")
+        bench = Bench.served(guest_machine, emu)
+        guest_machine.modprobe("i2c-mux")
         for each in drivers:
             guest_machine.load(each)
-        bench = Bench(guest_machine, emu, server)
         root = bench.attach(0)
-        grid = guest_machine.run(f"i2cdetect -y {root}").output
-        assert [c for line in grid.splitlines()[1:] for c in line[4:].split() if c != "--"] == [
-            *("70", "71", "72", "73", "74")  # all channels are off
-        ]
+        assert answering(guest_machine, root) == ["70", "71", "72", "73", "74"]  # all channels are off
         done = guest_machine.run(f"{PYTHON} -S {HOST} {SITE} {root}", limit_s=200)
         assert done.code == 0, done.output
         yield Panel(bench, root, json.loads(done.output))
@@ -75,8 +81,7 @@ def panel(guest_machine: Machine) -> Iterator[Panel]:
 def _the_kernel_is_well(guest_machine: Machine) -> Iterator[None]:
     """No test leaves the guest's kernel with a complaint about itself."""
     yield
-    found = guest_machine.run("dmesg | grep -E 'BUG|Oops|WARNING:|Call Trace|hung task'").output
-    assert found == "", guest_machine.run("dmesg | tail -60").output
+    assert complaints(guest_machine) == ""
 
 
 def test_a_host_that_knows_nothing_of_the_emulator_activates_32_modules(panel: Panel) -> None:
@@ -110,23 +115,11 @@ def test_the_drivers_of_the_kernel_have_bound(panel: Panel) -> None:
         "cat /sys/bus/gpio/devices/gpiochip*/of_node 2>/dev/null; ls -d /sys/bus/i2c/drivers/pca953x/*-002*"
     )
     assert len(chips.output.split()) == 10
-    grid = panel.machine.run(f"i2cdetect -y {panel.adapter(17)}").output
-    assert "50: 50" in grid
-    assert grid.count("UU") == 5  # the muxes before it, which have their driver
+    assert answering(panel.machine, panel.adapter(17)) == ["50", *["UU"] * 5]  # the muxes before it have their driver
 
 
 def test_the_eeprom_driver_behind_a_mux(panel: Panel) -> None:
-    adapter = panel.adapter(9)
-    panel.machine.run(f"i2ctransfer -y {adapter} w3@0x50 126 0 0")
-    done = panel.machine.run(
-        f"""echo 24c02 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/new_device
-        od -An -v -tx1 /sys/bus/i2c/devices/{adapter}-0050/eeprom
-        echo 0x50 >/sys/bus/i2c/devices/i2c-{adapter}/delete_device"""
-    )
-    found = bytes.fromhex(done.output)
-    module = panel.emu.ports["9"].module
-    assert found[128:] == module.peek(0, 128, 128)
-    assert found[:3] == module.peek(-1, 0, 3)
+    assert_eeprom(panel.machine, panel.adapter(9), panel.emu.ports["9"].module)
 
 
 def test_two_muxes_that_stay_on_put_two_modules_on_one_wire(panel: Panel) -> None:
@@ -151,49 +144,13 @@ def test_two_muxes_that_stay_on_put_two_modules_on_one_wire(panel: Panel) -> Non
     assert panel.emu.muxes["m1"].control == panel.emu.muxes["m4"].control == 0
 
 
-LOOP = """
-import errno, sys, time
-from smbus2 import SMBus, i2c_msg
-seen, neighbour, end = [], set(), time.monotonic() + 4
-with SMBus(int(sys.argv[1])) as bus, SMBus(int(sys.argv[2])) as other:
-    open("/run/looping", "w").close()
-    while time.monotonic() < end:
-        for each in (bus, other):
-            try:
-                got = i2c_msg.read(0x50, 128)
-                each.i2c_rdwr(i2c_msg.write(0x50, [128]), got)
-                word = "ok" if bytes(got)[1:5] == b"CMIS" else "wrong"
-            except OSError as error:
-                word = errno.errorcode[error.errno]
-            if each is other:
-                neighbour.add(word)
-            elif seen[-1:] != [word]:
-                seen.append(word)
-print(" ".join(seen), *neighbour, sep=",")
-"""
-
-
-def looping(panel: Panel, port: int, other: int) -> Job:
-    for each in (port, other):
-        panel.machine.run(f"i2ctransfer -y {panel.adapter(each)} w3@0x50 126 0 0")
-    panel.machine.run("rm -f /run/looping")
-    job = panel.bench.python(LOOP, panel.adapter(port), panel.adapter(other))
-    until(lambda: panel.machine.run("ls /run/looping").code == 0)
-    return job
-
-
 def test_a_module_is_pulled_in_mid_transfer_and_its_neighbour_does_not_notice(panel: Panel) -> None:
-    job = looping(panel, 5, 6)
-    port = panel.emu.ports["5"]
-    for _ in range(3):
-        pause(0.4)
-        port.remove()
-        pause(0.4)
-        port.insert(DR4)
-    seen, *neighbour = job.wait().output.strip().split(",")
-    assert set(seen.split()) == {"ok", "ENXIO"}, seen
-    assert seen.split()[-1] == "ok"
+    job = looping(panel.machine, [panel.adapter(5), panel.adapter(6)], "ok,ENXIO")
+    replug(panel.emu.ports["5"], 0.4)
+    seen, neighbour = enough(panel.machine, job)
     assert neighbour == ["ok"]
+    assert set(seen) == {"ok", "ENXIO"}, seen
+    assert seen[-1] == "ok", seen
 
 
 def test_presence_over_gpio_follows_the_cage(panel: Panel) -> None:

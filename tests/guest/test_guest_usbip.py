@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from guest.machine import Machine
-from guest_bench import DR4, PYTHON, READS, Bench, complaints, eeprom, looping, pause, until
+from guest_bench import (
+    PYTHON,
+    READS,
+    ROOT,
+    Bench,
+    answering,
+    assert_brought_up,
+    assert_eeprom,
+    complaints,
+    enough,
+    looping,
+    pause,
+    replug,
+    until,
+)
 
 from cmis_emu.bus.usbip.server import UsbIpServer
 
 pytestmark = pytest.mark.timeout(300)
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SLOW = """
 import errno, sys, time
@@ -54,8 +65,7 @@ def test_i2c_tools(guest: Bench) -> None:
     assert f"i2c-{adapter}" in listed
     assert "i2c-tiny-usb" in listed
     for mode in ("", "-q", "-r"):
-        grid = guest.machine.run(f"i2cdetect -y {mode} {adapter}").output
-        assert [c for line in grid.splitlines()[1:] for c in line[4:].split() if c != "--"] == ["50"]
+        assert answering(guest.machine, adapter, mode) == ["50"]
     page_00h = guest.machine.run(f"i2ctransfer -y {adapter} w2@0x50 127 0 w1@0x50 0x80 r9")
     assert page_00h.output.split() == ["0x18", *(f"0x{value:02x}" for value in b"CMIS-EMU")]
     assert "No such device or address" in guest.machine.run(f"i2ctransfer -y {adapter} w1@0x51 0 r1").output
@@ -86,31 +96,17 @@ print("all right")
 
 
 def test_the_eeprom_driver(guest: Bench) -> None:
-    adapter = guest.adapter(1)
-    found = eeprom(guest.machine, adapter)
-    module = guest.emu.ports["a"].module
-    assert len(found) == 256
-    assert found[128:] == module.peek(0, 128, 128)
-    assert found[:3] == module.peek(-1, 0, 3)  # lower memory
+    assert_eeprom(guest.machine, guest.adapter(1), guest.emu.ports["a"].module)
 
 
 def test_a_host_that_knows_nothing_of_the_emulator_brings_a_module_up(guest: Bench) -> None:
-    done = guest.machine.run(f"{PYTHON} {ROOT}/cmis_emu/cli/demo_host.py bring-up {guest.adapter(2)}")
-    assert done.code == 0, done.output
-    assert "DPActivated after" in done.output
-    with guest.emu.lock:
-        assert {guest.emu.ports["b"].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
+    assert_brought_up(guest.machine, guest.adapter(2), guest.emu, "b")
 
 
 def test_a_module_is_pulled_in_mid_transfer(guest: Bench) -> None:
-    job = looping(guest.machine, guest.adapter(1), "ok,ENXIO", 3.0)
-    port = guest.emu.ports["a"]
-    for _ in range(3):
-        pause(0.3)
-        port.remove()
-        pause(0.3)
-        port.insert(DR4)
-    words = job.wait().output.split()
+    job = looping(guest.machine, [guest.adapter(1)], "ok,ENXIO")
+    replug(guest.emu.ports["a"], 0.3)
+    (words,) = enough(guest.machine, job)
     assert set(words) == {"ok", "ENXIO"}, words
     assert guest.machine.run(f"i2ctransfer -y {guest.adapter(1)} w1@0x50 0 r1").output == "0x18\n"
 
@@ -131,7 +127,7 @@ def test_a_stretched_clock_up_to_what_the_driver_bears(guest: Bench) -> None:
 
 def test_the_server_dies_in_mid_transfer_and_comes_back(guest: Bench) -> None:
     before = guest.adapter(1)
-    job = looping(guest.machine, before, "ok")
+    job = looping(guest.machine, [before], "ok")
     host, port = guest.server.address
     guest.server.close()
     words = job.wait().output.split()

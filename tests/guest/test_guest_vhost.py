@@ -7,9 +7,7 @@ their source (`tools/guest/drivers.py`).
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -19,16 +17,28 @@ from typing import Any
 
 import pytest
 from guest.drivers import driver
-from guest.image import UnavailableError, build
+from guest.image import UnavailableError, build, need
 from guest.machine import Machine
-from guest_bench import DR4, PYTHON, READS, complaints, eeprom, looping, pause, program, until
+from guest_bench import (
+    READS,
+    answering,
+    assert_brought_up,
+    assert_eeprom,
+    complaints,
+    enough,
+    looping,
+    pause,
+    program,
+    replug,
+    two_modules,
+    until,
+)
 
-from cmis_emu import Emulator, ScaledClock
+from cmis_emu import Emulator
 from cmis_emu.bus.vhost_user.server import VhostUserServer
 
 pytestmark = pytest.mark.timeout(300)
 
-ROOT = Path(__file__).resolve().parents[2]
 DRIVER = "i2c-virtio"
 ROOM = "pcie-root-port,id=room,chassis=1"  # a slot into which a device can be plugged while the guest runs
 
@@ -83,19 +93,13 @@ def options(server: VhostUserServer) -> list[str]:
 
 @pytest.fixture(scope="module")
 def guest() -> Iterator[Guest]:
-    """Module a in high power on bus 1, module b in low power on bus 2, in real time."""
-    if shutil.which("i2cdetect", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
-        pytest.skip("found no i2cdetect for the guest, expected the Debian package i2c-tools")
+    """`two_modules`, and both adapters are there."""
     try:
+        need("i2cdetect", "i2c-tools")
         module = driver(build(), DRIVER)
     except UnavailableError as error:
         pytest.skip(f"no i2c-virtio for the guest: {error}")
-    ports = {"a": {"profile": DR4, "bus": 1}, "b": {"profile": DR4, "bus": 2, "state": {"LPMode": True}}}
-    with (
-        tempfile.TemporaryDirectory(prefix="cmis") as name,
-        Emulator.load({"version": 1, "ports": ports}, ScaledClock(), seed=1) as emu,
-    ):
-        emu.settle()
+    with tempfile.TemporaryDirectory(prefix="cmis") as name, two_modules() as emu:
         folder = Path(name)
         server = emu.open_way(f"vhost-user:{folder}/v")
         assert isinstance(server, VhostUserServer)
@@ -107,7 +111,7 @@ def guest() -> Iterator[Guest]:
             pytest.skip(f"no guest: {error}")
         with machine:
             machine.modprobe("i2c-dev")
-            assert machine.run(f"insmod {module}").code == 0
+            machine.load(module)
             until(lambda: machine.run("i2cdetect -l").output.count("i2c_virtio") == 2)
             yield Guest(machine, emu, server, folder)
 
@@ -122,8 +126,7 @@ def _the_kernel_is_well(guest: Guest) -> Iterator[None]:
 def test_i2c_tools(guest: Guest) -> None:
     for mode in ("", "-q", "-r"):
         for adapter in guest.adapters().values():
-            grid = guest.machine.run(f"i2cdetect -y {mode} {adapter}").output
-            assert [c for line in grid.splitlines()[1:] for c in line[4:].split() if c != "--"] == ["50"]
+            assert answering(guest.machine, adapter, mode) == ["50"]
     page_01h = guest.emu.ports["a"].module.peek(1, 128, 4)
     found = guest.machine.run(f"i2ctransfer -y {guest.adapter()} w2@0x50 127 1 w1@0x50 0x80 r4").output
     assert found.split() == [f"0x{value:02x}" for value in page_01h]
@@ -172,42 +175,30 @@ print("all right")
 
 
 def test_the_eeprom_driver(guest: Guest) -> None:
-    found = eeprom(guest.machine, guest.adapter())
-    module = guest.emu.ports["a"].module
-    assert len(found) == 256
-    assert found[128:] == module.peek(0, 128, 128)
-    assert found[:3] == module.peek(-1, 0, 3)  # lower memory
+    assert_eeprom(guest.machine, guest.adapter(), guest.emu.ports["a"].module)
 
 
 def test_a_host_that_knows_nothing_of_the_emulator_brings_a_module_up(guest: Guest) -> None:
-    done = guest.machine.run(f"{PYTHON} {ROOT}/cmis_emu/cli/demo_host.py bring-up {guest.adapter(2)}")
-    assert done.code == 0, done.output
-    assert "DPActivated after" in done.output
-    with guest.emu.lock:
-        assert {guest.emu.ports["b"].module.get("DPStateHostLane", lane=lane) for lane in range(1, 9)} == {4}
+    assert_brought_up(guest.machine, guest.adapter(2), guest.emu, "b")
 
 
 def test_a_module_is_pulled_in_mid_transfer(guest: Guest) -> None:
     """A program that does not look at the count reads zeros meanwhile."""
-    job = looping(guest.machine, guest.adapter(), "ok,wrong", 3.0)
-    port = guest.emu.ports["a"]
-    for _ in range(3):
-        pause(0.3)
-        port.remove()
-        pause(0.3)
-        port.insert(DR4)
-    assert set(job.wait().output.split()) == {"ok", "wrong"}
+    job = looping(guest.machine, [guest.adapter()], "ok,wrong")
+    replug(guest.emu.ports["a"], 0.3)
+    (words,) = enough(guest.machine, job)
+    assert set(words) == {"ok", "wrong"}, words
     assert guest.machine.run(f"i2ctransfer -y {guest.adapter()} w1@0x50 0 r1").output == "0x18\n"
 
 
 def test_the_virtual_machine_is_stopped_and_goes_on(guest: Guest) -> None:
-    job = looping(guest.machine, guest.adapter(), "ok", 2.0)
+    job = looping(guest.machine, [guest.adapter()], "ok")
     for _ in range(3):
         pause(0.2)
         guest.monitor("stop")
         pause(0.1)
         guest.monitor("cont")
-    assert job.wait().output.split() == ["ok"]
+    assert enough(guest.machine, job) == [["ok"]]
 
 
 def test_the_driver_is_taken_out_and_put_back(guest: Guest) -> None:
@@ -220,7 +211,7 @@ def test_the_driver_is_taken_out_and_put_back(guest: Guest) -> None:
 
 def test_the_server_dies_in_mid_transfer_and_comes_back(guest: Guest) -> None:
     """The guest's driver waits for ever; new adapters can be plugged in while the guest runs."""
-    job = looping(guest.machine, guest.adapter(), "ok")
+    job = looping(guest.machine, [guest.adapter()], "ok")
     guest.server.close()
     pause(2.0)
     assert job.running

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from cmis_emu.bus.chip import Chip
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.expander import EXPANDERS, Expander
-from cmis_emu.bus.mux import MUXES, ChannelBus, Hop, Mux, Wiring
+from cmis_emu.bus.mux import MUXES, Hop, Mux, Wiring
 from cmis_emu.bus.segment import Segment
 from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
 
@@ -178,15 +178,10 @@ class MuxTree(RuleBasedStateMachine):
         for name, (path, address, _) in CELLS.items():
             self.segment(path).own[address] = self.cells[name]
         self.wiring.root.resolve()
-        heard, claims = self.wiring.root.heard, self.wiring.claims
-        self.bus = VirtualBus(1, heard, claims)
+        self.bus = self.wiring.adapter(1)
         self.channels = {
-            number: ChannelBus(
-                number,
-                heard,
-                claims,
-                self.wiring,
-                tuple(Hop(self.muxes[mux], TREE[mux][2], channel) for mux, channel in path),
+            number: self.wiring.channel(
+                number, tuple(Hop(self.muxes[mux], TREE[mux][2], channel) for mux, channel in path)
             )
             for number, path in BUSES.items()
         }

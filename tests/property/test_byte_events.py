@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from cmis_emu import Emulator, ManualClock
-from cmis_emu.bus.target import Target
-from cmis_emu.emulator import Snapshot
-
-DR4 = "qsfpdd-400g-dr4"
+from twins import Twins, read_bytes, write_bytes
 
 ADDRESSES = st.one_of(
     st.sampled_from([0, 3, 8, 26, 31, 120, 126, 127, 128, 134, 143, 147, 145, 213, 255]), st.integers(0, 255)
@@ -29,60 +21,6 @@ RAISES = st.tuples(st.just("raise"), st.sampled_from(["ModuleFirmwareErrorFlag",
 STEPS = st.lists(st.one_of(WRITES, READS, SELECTS, EMPTY, TIMES, RAISES), max_size=25)
 
 
-@dataclass
-class Twins:
-    whole: Emulator
-    bytewise: Emulator
-    kept: tuple[Snapshot, Snapshot]
-
-    def rewind(self) -> None:
-        self.whole.restore(self.kept[0])
-        self.bytewise.restore(self.kept[1])
-
-
-@pytest.fixture(scope="module")
-def twins() -> Iterator[Twins]:
-    pair = [Emulator.load(DR4, clock=ManualClock(), seed=3) for _ in range(2)]
-    for emu in pair:
-        emu.settle()
-    yield Twins(pair[0], pair[1], (pair[0].snapshot(), pair[1].snapshot()))
-    for emu in pair:
-        emu.close()
-
-
-def write_bytes(target: Target, data: bytes, peeks: int) -> int | None:
-    """A write message as byte events; the same answer as `Target.write`."""
-    if not target.start(read=False):
-        return None
-    taken = sum(target.write_byte(value) for value in data)
-    target.end()
-    return taken
-
-
-def read_bytes(target: Target, length: int, peeks: int) -> bytes | None:
-    """A read message as byte events; the same answer as `Target.read`."""
-    if not target.start(read=True):
-        return None
-    found = bytearray()
-    for _ in range(length):
-        seen = {target.peek() for _ in range(1 + peeks)}
-        assert len(seen) == 1
-        found.append(seen.pop())
-        target.commit()
-    target.end()
-    return bytes(found)
-
-
-def same(twins: Twins) -> None:
-    """Both modules hold the same bytes and the same pointer, and drive IntL alike."""
-    one, two = twins.whole.ports["1"], twins.bytewise.ports["1"]
-    assert one.target.pointer == two.target.pointer
-    assert one.module.memory.contents() == two.module.memory.contents()
-    assert one.module.memory.upper.number == two.module.memory.upper.number
-    assert one.pins.IntL == two.pins.IntL
-    assert one.module.msm.state is two.module.msm.state
-
-
 @pytest.mark.rule("I2C-02", "I2C-03", "I2C-04", "FLG-04")
 @settings(
     derandomize=True, max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -90,11 +28,11 @@ def same(twins: Twins) -> None:
 @given(steps=STEPS, peeks=st.integers(0, 2))
 def test_byte_events_equal_whole_messages(twins: Twins, steps: list[tuple[str, object]], peeks: int) -> None:
     twins.rewind()
-    one, two = twins.whole.ports["1"], twins.bytewise.ports["1"]
+    one, two = twins.one.ports["1"], twins.two.ports["1"]
     for kind, value in steps:
         if kind == "write":
             assert isinstance(value, bytes)
-            assert one.target.write(value) == write_bytes(two.target, value, peeks)
+            assert one.target.write(value) == write_bytes(two.target, value, insist=True)
         elif kind == "read":
             assert isinstance(value, int)
             assert one.target.read(value) == read_bytes(two.target, value, peeks)
@@ -103,9 +41,9 @@ def test_byte_events_equal_whole_messages(twins: Twins, steps: list[tuple[str, o
                 port.module.set(str(value), 1)
         else:
             assert isinstance(value, int)
-            twins.whole.clock.advance_ns(value)  # type: ignore[attr-defined]
-            twins.bytewise.clock.advance_ns(value)  # type: ignore[attr-defined]
-        same(twins)
+            twins.one.clock.advance_ns(value)  # type: ignore[attr-defined]
+            twins.two.clock.advance_ns(value)  # type: ignore[attr-defined]
+        twins.assert_same()
 
 
 @pytest.mark.rule("I2C-02")
@@ -113,7 +51,7 @@ def test_byte_events_equal_whole_messages(twins: Twins, steps: list[tuple[str, o
 @given(messages=st.lists(st.one_of(WRITES, READS, SELECTS), min_size=2, max_size=8))
 def test_repeated_start_equals_stop_and_start(twins: Twins, messages: list[tuple[str, object]]) -> None:
     twins.rewind()
-    one, two = twins.whole.ports["1"].target, twins.bytewise.ports["1"].target
+    one, two = twins.one.ports["1"].target, twins.two.ports["1"].target
     for kind, value in messages:
         if kind == "write":
             assert isinstance(value, bytes)
@@ -128,14 +66,14 @@ def test_repeated_start_equals_stop_and_start(twins: Twins, messages: list[tuple
                 assert two.peek() == byte
                 two.commit()
     two.end()
-    same(twins)
+    twins.assert_same()
 
 
 @settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(0, 7), max_size=60), values=st.lists(VALUES, min_size=60, max_size=60))
 def test_byte_events_in_any_order_do_no_harm(twins: Twins, steps: list[int], values: list[int]) -> None:
     twins.rewind()
-    port, clock = twins.bytewise.ports["1"], twins.bytewise.clock
+    port, clock = twins.two.ports["1"], twins.two.clock
     for step, value in zip(steps, values, strict=False):
         if step == 0:
             port.target.start(read=bool(value & 1))

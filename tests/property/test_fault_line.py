@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dr4 import DR4
 from fault_bench import Clear, arm
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from twins import Twins, read_bytes, write_bytes
 
-from cmis_emu import Emulator, ManualClock
+from cmis_emu import Emulator
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.tap import Transaction
-from cmis_emu.bus.target import Target
-from cmis_emu.emulator import Snapshot
 from cmis_emu.occasions import Occasions
-
-DR4 = "qsfpdd-400g-dr4"
 
 ADDRESSES = st.one_of(st.sampled_from([0, 8, 14, 26, 31, 120, 126, 127, 128, 130, 143, 147, 255]), st.integers(0, 255))
 VALUES = st.one_of(st.sampled_from([0, 1, 2, 0x10, 0x11, 0xFF]), st.integers(0, 255))
@@ -86,31 +82,6 @@ PROPERTY = settings(
 )
 
 
-@dataclass(repr=False)
-class Twins:
-    one: Emulator
-    two: Emulator
-    kept: tuple[Snapshot, Snapshot]
-
-    def __iter__(self) -> Iterator[Emulator]:
-        return iter((self.one, self.two))
-
-    def rewind(self) -> None:
-        for emu, kept in zip(self, self.kept, strict=True):
-            emu.restore(kept)
-            emu.ports["1"].target.taps.clear()
-
-
-@pytest.fixture(scope="module")
-def twins() -> Iterator[Twins]:
-    pair = [Emulator.load(DR4, clock=ManualClock(), seed=3) for _ in range(2)]
-    for emu in pair:
-        emu.settle()
-    yield Twins(pair[0], pair[1], (pair[0].snapshot(), pair[1].snapshot()))
-    for emu in pair:
-        emu.close()
-
-
 def attempt(action: Callable[[], Any]) -> Any:
     """What it gives, or the errno with which the adapter gave up."""
     try:
@@ -119,36 +90,11 @@ def attempt(action: Callable[[], Any]) -> Any:
         return ("errno", error.errno)
 
 
-def write_bytes(target: Target, data: bytes, peeks: int) -> int | None:
-    """As `Target.write`, by byte events."""
-    if not target.start(read=False):
-        return None
-    taken = sum(1 for _ in itertools.takewhile(target.write_byte, data))
-    target.end()
-    return taken
-
-
-def read_bytes(target: Target, length: int, peeks: int) -> bytes | None:
-    """As `Target.read`, by byte events."""
-    if not target.start(read=True):
-        return None
-    found = bytearray()
-    for _ in range(length):
-        seen = {target.peek() for _ in range(1 + peeks)}
-        assert len(seen) == 1
-        found.append(seen.pop())
-        target.commit()
-    for _ in range(peeks):
-        target.peek()  # a controller that fetches one byte too many
-    target.end()
-    return bytes(found)
-
-
 def do(emu: Emulator, kind: str, value: Any, peeks: int | None = None) -> Any:
     """One step, as whole messages or as byte events; what came of it."""
     target = emu.ports["1"].target
     if kind == "write":
-        return attempt(lambda: target.write(value) if peeks is None else write_bytes(target, value, peeks))
+        return attempt(lambda: target.write(value) if peeks is None else write_bytes(target, value))
     if kind == "read":
         return attempt(lambda: target.read(value) if peeks is None else read_bytes(target, value, peeks))
     if kind == "cut":
@@ -165,16 +111,6 @@ def armed(emu: Emulator, plan: list[tuple[Plan, dict[str, Any]]]) -> list[Clear]
     return [arm(emu, name, Occasions(**occasions), **arguments) for (name, arguments), occasions in plan]
 
 
-def same(twins: Twins) -> None:
-    """Both modules hold the same bytes, show the same bytes, and stand at the same time."""
-    one, two = (emu.ports["1"] for emu in twins)
-    assert twins.one.clock.now_ns == twins.two.clock.now_ns
-    assert one.target.pointer == two.target.pointer
-    assert one.module.memory.contents() == two.module.memory.contents()
-    assert one.module.mapped() == two.module.mapped()
-    assert one.pins.levels() == two.pins.levels()
-
-
 @PROPERTY
 @given(plan=ARMED, steps=st.lists(STEPS, max_size=20), peeks=st.integers(0, 2))
 def test_byte_events_equal_whole_messages_under_faults(
@@ -189,7 +125,7 @@ def test_byte_events_equal_whole_messages_under_faults(
     try:
         for kind, value in steps:
             assert do(twins.one, kind, value) == do(twins.two, kind, value, peeks)
-            same(twins)
+            twins.assert_same()
             assert seen[0] == seen[1]
     finally:
         for clear in clears:
@@ -229,7 +165,7 @@ def test_a_module_works_on_untouched_under_faults_of_what_is_read(
         for index in order:
             if index < len(clears):
                 clears[index]()
-    same(twins)
+    twins.assert_same()
     answers_alike(twins)
 
 
@@ -252,7 +188,7 @@ def test_armed_and_cleared_in_any_order_nothing_is_left(
     for index in order:
         if index < len(clears):
             clears[index]()
-    same(twins)
+    twins.assert_same()
     answers_alike(twins)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twins import Twins
 
-from cmis_emu import Emulator, ManualClock
 from cmis_emu.bus.bits.bus import WireBus
 from cmis_emu.bus.bits.master import BitMaster, Pace
 from cmis_emu.bus.bits.process import run
@@ -19,10 +17,8 @@ from cmis_emu.bus.bits.wires import Wires
 from cmis_emu.bus.errors import BusError
 from cmis_emu.bus.target import Target
 from cmis_emu.bus.virtual import I2C_M_RD, Message, VirtualBus
-from cmis_emu.emulator import Snapshot
 
 A = 0x50
-DR4 = "qsfpdd-400g-dr4"
 Transfer = list[tuple[int, int | bytes]]
 
 REGISTERS = st.one_of(st.sampled_from([0, 3, 8, 26, 120, 126, 127, 128, 134, 145, 147, 255]), st.integers(0, 255))
@@ -35,23 +31,6 @@ TRANSFERS = st.lists(st.lists(MESSAGES, min_size=1, max_size=3), min_size=1, max
 quiet = settings(
     derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@dataclass
-class Twins:
-    plain: Emulator
-    wired: Emulator
-    kept: tuple[Snapshot, Snapshot]
-
-
-@pytest.fixture(scope="module")
-def twins() -> Iterator[Twins]:
-    pair = [Emulator.load(DR4, clock=ManualClock(), seed=3) for _ in range(2)]
-    for emu in pair:
-        emu.settle()
-    yield Twins(pair[0], pair[1], (pair[0].snapshot(), pair[1].snapshot()))
-    for emu in pair:
-        emu.close()
 
 
 def outcome(bus: VirtualBus, transfer: Sequence[tuple[int, int | bytes]]) -> list[bytes] | str:
@@ -68,18 +47,18 @@ def outcome(bus: VirtualBus, transfer: Sequence[tuple[int, int | bytes]]) -> lis
 @quiet
 @given(transfers=TRANSFERS, hz=st.sampled_from([100_000, 400_000, 1_000_000]), stretch_ns=st.sampled_from([0, 9000]))
 def test_wires_change_nothing(twins: Twins, transfers: list[Transfer], hz: int, stretch_ns: int) -> None:
-    twins.plain.restore(twins.kept[0])
-    twins.wired.restore(twins.kept[1])
+    twins.rewind()
+    plain, twin = twins
 
     def attach(wires: Wires, address: int, target: object) -> BitSlave:
         assert isinstance(target, Target)
         return BitSlave(wires, address, target, stretch=steady(stretch_ns, stretch_ns))
 
-    wired = WireBus(twins.wired.buses[1], twins.wired.lock, hz, attach=attach)
-    one, two = twins.plain.ports["1"], twins.wired.ports["1"]
-    with twins.wired.lock:
+    wired = WireBus(twin.buses[1], twin.lock, hz, attach=attach)
+    one, two = plain.ports["1"], twin.ports["1"]
+    with twin.lock:
         for transfer in transfers:
-            assert outcome(twins.plain.buses[1], transfer) == outcome(wired, transfer)
+            assert outcome(plain.buses[1], transfer) == outcome(wired, transfer)
             assert one.target.pointer == two.target.pointer
             assert one.module.memory.contents() == two.module.memory.contents()
             assert wired.wires.idle
@@ -92,8 +71,8 @@ PULLS = st.tuples(st.sampled_from(["scl", "sda"]), st.booleans(), st.integers(0,
 @given(pulls=st.lists(PULLS, max_size=150), prefix=st.sampled_from([b"", b"\xa0", b"\xa0\x80", b"\xa1"]))
 def test_wild_edges_do_no_harm(twins: Twins, pulls: list[tuple[str, bool, int]], prefix: bytes) -> None:
     """Whatever somebody did to the lines, once they are let go and the slave is clocked free, the module answers."""
-    twins.wired.restore(twins.kept[1])
-    target = twins.wired.ports["1"].target
+    twins.rewind()
+    target = twins.two.ports["1"].target
     wires = Wires()
     BitSlave(wires, A, target)
     wild = BitMaster(wires, Pace.at(400_000), "wild")

@@ -6,8 +6,8 @@ import pytest
 from dr4 import DR4
 
 from cmis_emu import Emulator, InputError, ManualClock
+from cmis_emu.bus.contract import read_bytes, write_bytes
 from cmis_emu.bus.held import HeldTarget
-from cmis_emu.bus.segment import read_bytes, write_bytes
 from cmis_emu.bus.ways import Served
 
 BOARD = {
@@ -49,3 +49,17 @@ def test_a_module_by_its_bus_behind_a_mux_or_not(served: Served, bus: int, seria
 def test_what_is_no_module_is_told(served: Served, bus: int, address: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         HeldTarget(served, bus, address)
+
+
+def test_a_channel_that_is_on_from_power_up_is_no_place_on_the_adapter() -> None:
+    """A PCA9547 has channel 0 on; its module can be gone from the adapter at any time."""
+    board = {
+        "version": 1,
+        "ports": {"a": {"profile": DR4, "mux": "m", "channel": 0}},
+        "muxes": {"m": {"type": "pca9547", "bus": 0, "address": 0x70, "first_bus": 1}},
+    }
+    with Emulator.load(board, ManualClock(), seed=1) as emu:
+        served = Served(emu.buses, emu.lock)
+        with pytest.raises(InputError, match="a bus that a module sits on"):
+            HeldTarget(served, 0)
+        assert HeldTarget(served, 1).target is emu.ports["a"].target

@@ -12,7 +12,7 @@ import pytest
 from smbus2 import i2c_msg
 
 from cmis_emu import Emulator, ManualClock
-from cmis_emu.board_reader import BoardPlan, Channel, MuxPlan, Place
+from cmis_emu.board_plan import BoardPlan, Channel, MuxPlan, Place
 from cmis_emu.bus.byte_faults import Corrupt, replaced
 from cmis_emu.bus.faults import Direction, Match, Nack, Stretch
 from cmis_emu.bus.mux import MUXES
@@ -306,7 +306,7 @@ def test_a_scenario_plays_alike_behind_a_mux(name: str) -> None:
     scenario = read_scenario(name)
     direct = scenario.testbed
     assert direct is not None
-    ports = tuple(replace(port, bus=0, behind=Channel("m", n)) for n, port in enumerate(direct.ports))
+    ports = tuple(replace(port, place=Place(0, Channel("m", n))) for n, port in enumerate(direct.ports))
     mux = MuxPlan("m", "pca9548", Place(0), 0x70, 1)
     digests = []
     for testbed in (direct, replace(direct, ports=ports, board=BoardPlan((mux,)))):

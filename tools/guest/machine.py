@@ -10,7 +10,6 @@ import base64
 import os
 import queue
 import shlex
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from guest.image import Image, UnavailableError, build, cache
+from guest.image import Image, UnavailableError, build, cache, need
 
 HOST = "10.0.2.2"
 """This machine's loopback, seen from the guest."""
@@ -77,9 +76,7 @@ class Machine:
     """
 
     def __init__(self, image: Image | None = None, memory_mib: int = 512, options: Sequence[str] = ()) -> None:
-        program = shutil.which("qemu-system-x86_64")
-        if program is None:
-            raise UnavailableError("found no qemu-system-x86_64, expected the Debian package qemu-system-x86")
+        program = need("qemu-system-x86_64", "qemu-system-x86")
         self.image = image or build()
         self._memory_mib = memory_mib
         self._options = options

@@ -8,14 +8,12 @@ from cmis_emu.bus.faults import Direction, Match, Unplug
 from cmis_emu.clock import Clock, Event, seconds
 from cmis_emu.module.profile.library import load_profile
 from cmis_emu.module.profile.profile import Profile
-from cmis_emu.pins import HOST_PINS, MODULE_PINS, OSFP_PINS
+from cmis_emu.pins import ALL_WORDS, HOST_WORDS
 from cmis_emu.port import Port
 from cmis_emu.scenarios.action import Argument, Call, Kind, Undo, action, armed_on_port, refuse
 from cmis_emu.scenarios.units import COUNT, DURATION
 
 PORT = Argument(Kind.PORT, "The cage.", required=True)
-DRIVEN = (*HOST_PINS, *(name for name, (twin, _) in OSFP_PINS.items() if twin in HOST_PINS))
-ANY_PIN = (*HOST_PINS, *MODULE_PINS, *OSFP_PINS)
 HIGH = Argument(Kind.FLAG, "True is the high level.", required=True)
 
 
@@ -26,7 +24,7 @@ HIGH = Argument(Kind.FLAG, "True is the high level.", required=True)
     "pin.set",
     {
         "port": PORT,
-        "pin": Argument(Kind.CHOICE, "A pin that the host drives.", required=True, choices=DRIVEN),
+        "pin": Argument(Kind.CHOICE, "A pin that the host drives.", required=True, choices=HOST_WORDS),
         "high": HIGH,
     },
 )
@@ -45,7 +43,7 @@ def set_pin(call: Call) -> Undo:
 
 @action(
     "pin.stuck",
-    {"port": PORT, "pin": Argument(Kind.CHOICE, "Any pin.", required=True, choices=ANY_PIN), "high": HIGH},
+    {"port": PORT, "pin": Argument(Kind.CHOICE, "Any pin.", required=True, choices=ALL_WORDS), "high": HIGH},
 )
 def stuck(call: Call) -> Undo:
     """A pin has this level whoever drives it, for host and module; ended soon, it is a glitch."""
@@ -97,7 +95,7 @@ class _Bounce:
     "pin.bounce",
     {
         "port": PORT,
-        "pin": Argument(Kind.CHOICE, "Which pin.", default="ModPrsL", choices=ANY_PIN),
+        "pin": Argument(Kind.CHOICE, "Which pin.", default="ModPrsL", choices=ALL_WORDS),
         "times": Argument(COUNT, "How often it changes and comes back.", default=3),
         "away": Argument(DURATION, "How long it is at the other level.", default=0.01),
         "back": Argument(DURATION, "How long it is back in between.", default=0.01),
