@@ -32,7 +32,8 @@ def link() -> Iterator[Emulator]:
 def held(emu: Emulator, port: str, flag: str) -> list[int]:
     """Lanes on which a condition holds now: what a flag shows again after it was read."""
     module = emu.ports[port].module
-    bus = emu.smbus(emu.testbed.ports[list(emu.ports).index(port)].bus)
+    place = emu.testbed.ports[list(emu.ports).index(port)].place
+    bus = emu.smbus(place.bus)
     bus.write_i2c_block_data(0x50, 126, [0, 0x11])
     address = {LOL_RX: 148, LOS_RX: 147}[flag]
     bus.read_byte_data(0x50, address)
