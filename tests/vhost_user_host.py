@@ -166,6 +166,11 @@ class Queue:
         """Look at the memory no more."""
         self._halves.release()
 
+    def look_at(self, memory: mmap.mmap) -> None:
+        """The same ring in other memory."""
+        self.close()
+        self.memory, self._halves = memory, memoryview(memory).cast("H")
+
     def addresses(self) -> bytes:
         """The payload of SET_VRING_ADDR."""
         places = (FRONT + self.descriptors, FRONT + self.used, FRONT + self.available)
@@ -268,6 +273,16 @@ class VirtioDriver:
         assert offered & wanted == wanted
         front.set_number(SET_FEATURES, wanted)
         front.share(self.file)
+
+    def move(self, regions: Sequence[tuple[int, int, int]] = REGIONS) -> mmap.mmap:
+        """Have the same memory in another file, and hand that over; the memory of before."""
+        before = self.memory
+        self.file = self.front.own(sealed_memory())
+        self.memory = mmap.mmap(self.file, FILE_SIZE)
+        self.memory[:] = before[:]
+        self.queue.look_at(self.memory)
+        self.front.share(self.file, regions)
+        return before
 
     def start(self, position: int = 0) -> None:
         """Start the ring."""

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench_calls import PROFILE, per_call_us
+from bench_calls import PROFILE, on_core, per_call_us
 from bench_links import links
 from bench_load import under_load
 from bench_preload import over_preload
@@ -172,11 +172,10 @@ def main() -> int:
     scale = 10 if arguments.quick else 1
     results: dict[str, Any] = dict(in_process(100_000 // scale))
     results |= firmware((1 << 20) // scale)
-    results |= over_socket(20_000 // scale)
-    results |= over_preload(20_000 // scale)
-    results |= over_usbip(20_000 // scale)
+    with on_core(0):
+        for way in (over_socket, over_preload, over_usbip, over_vhost_user):
+            results |= way(20_000 // scale)
     results |= under_load(10.0 / scale)
-    results |= over_vhost_user(20_000 // scale)
     for size in (1, 32, 128, 1024):
         results |= _in_child(f"fleet({size})")
     results |= _in_child(f"links(128, {5 if scale == 1 else 2})")

@@ -1,10 +1,13 @@
 """What measurements share: servers in processes of their own, turns that alternate, and what is told of times.
 
-Ways that are compared take turns, so that all of them meet the same machine.
+Ways that are compared take turns, so that all of them meet the same machine. Where a client and its server wait for
+each other all the time they share a core: left to the scheduler, one pair may wake across cores and the other not,
+which tells more than what they do.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -74,6 +77,17 @@ def medians(found: dict[str, float], what: str, times: Mapping[str, Iterable[int
         found[f"{what}, {way}"] = median[way]
         found[f"{what}, {way}, p99"] = p99
     return median
+
+
+@contextmanager
+def on_core(which: int) -> Iterator[None]:
+    """On the first or last core (0, -1) that may be used: this thread, and what it starts meanwhile for good."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[which]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Run: python tools/bench_guest.py [--json]. Owns the echo, a device that speaks as much of the protocol as QEMU needs,
 follows the ring, leaves zeros and checks nothing; and the client, a C program in the guest that sets an address and
-reads, through the guest's kernel. Turns alternate. It takes QEMU and what `tools/guest` needs.
+reads, through the guest's kernel. Turns alternate, and where there are two cores the guest has one and both servers
+the other. It takes QEMU and what `tools/guest` needs.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from bench_calls import EMULATOR, LENGTHS, in_turns, server, spread_us
+from bench_calls import EMULATOR, LENGTHS, in_turns, on_core, server, spread_us
 from guest.drivers import driver
 from guest.image import build
 from guest.machine import Machine
@@ -130,11 +132,12 @@ def in_guest() -> dict[str, float]:
         for which, path in paths.items():
             options += ["-chardev", f"socket,id={which},path={path}"]
             options += ["-device", f"vhost-user-i2c-pci,chardev={which}"]
-        with (
-            server(ECHO, str(paths["echo"])),
-            server(EMULATOR, f"vhost-user:{paths['emulator']}"),
-            Machine(image, options=options) as machine,
-        ):
+        with ExitStack() as stack:
+            with on_core(-1):
+                stack.enter_context(server(ECHO, str(paths["echo"])))
+                stack.enter_context(server(EMULATOR, f"vhost-user:{paths['emulator']}"))
+            with on_core(0):
+                machine = stack.enter_context(Machine(image, options=options))
             machine.modprobe("i2c-dev")
             machine.load(module)
             adapters = {}

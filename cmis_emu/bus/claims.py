@@ -25,7 +25,7 @@ class Claims:
     released: called when a transfer is over, which is a STOP on the bus.
     """
 
-    __slots__ = ("_free", "_messages", "_owner", "_released", "_thread")
+    __slots__ = ("_free", "_messages", "_owner", "_released", "_thread", "_waiting")
 
     def __init__(self, lock: threading.RLock, released: Callable[[], None] = lambda: None) -> None:
         self._free = threading.Condition(lock)
@@ -33,6 +33,7 @@ class Claims:
         self._owner: object | None = None
         self._thread: int | None = None  # that runs a message of the owner
         self._messages = 0
+        self._waiting = 0
 
     def begin(self, host: object, *, new: bool) -> bool:
         """`host` runs a message. `new`: with a START, for which it waits; else False when the bus is not its own.
@@ -62,11 +63,17 @@ class Claims:
         """`host` wants nothing any more; harmless when it has nothing."""
         if self._owner is host:
             self._release()
-            self._free.notify()
+            if self._waiting:
+                self._free.notify()
 
     def _wait(self) -> None:
         seen = self._messages
-        if not self._free.wait(SILENCE_S) and self._thread is None and self._messages == seen:
+        self._waiting += 1
+        try:
+            woken = self._free.wait(SILENCE_S)
+        finally:
+            self._waiting -= 1
+        if not woken and self._thread is None and self._messages == seen:
             self._release()  # it died, or forgot
 
     def _release(self) -> None:

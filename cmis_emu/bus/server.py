@@ -29,7 +29,7 @@ from cmis_emu.bus.ways import Served
 from cmis_emu.errors import InputError, NotAvailableError
 
 _HEADER = wire.REQUEST.size
-_CHUNK = 8192  # bytes; a transfer is much shorter
+_CHUNK = 479  # bytes; most requests are shorter, and up to this size the interpreter has memory at hand
 # Plain numbers on the way of every transfer: members of an Enum cost as much there as the bus does.
 _RDWR, _CONTROL, _USB = int(wire.Op.RDWR), int(wire.Op.CONTROL), int(wire.Op.USB)
 _RD = int(wire.MessageFlag.RD)
@@ -73,14 +73,24 @@ class SocketServer:
         return [f"socket: {self.path}"]
 
     def _converse(self, client: socket.socket) -> None:
-        receive, send, answer = client.recv, client.sendall, self._answer
+        receive, send, answer, transfer = client.recv, client.sendall, self._answer, self._transfer
         pending = b""
         while True:
+            if not pending:
+                pending = receive(_CHUNK)
+                if not pending:
+                    return
+                known = _known(pending) if len(pending) <= _KNOWN_MAX else None
+                if known is not None:
+                    pending = b""
+                    status, found = transfer(*known)
+                    send(_reply(len(found), status) + found)
+                    continue
             while len(pending) < _HEADER:
                 block = receive(_CHUNK)
                 if not block:
                     return
-                pending = pending + block if pending else block
+                pending += block
             length, op, bus = _request(pending)
             if length > (_CONTROL_MAX if op == _CONTROL else wire.PAYLOAD_MAX):
                 send(_reply(0, -errno.EMSGSIZE))
@@ -100,7 +110,7 @@ class SocketServer:
     def _answer(self, op: int, bus_number: int, payload: bytes) -> tuple[int, bytes]:
         try:
             if op == _RDWR:
-                return self._rdwr(bus_number, payload)
+                return self._transfer(bus_number, _messages(payload))
             if op == _CONTROL:
                 return (0, self._control(payload)) if self._control else (-errno.EOPNOTSUPP, b"")
             if op == wire.Op.NETLINK:
@@ -124,13 +134,8 @@ class SocketServer:
                 if version != wire.PROTOCOL_VERSION:
                     return -errno.EPROTO, b""
                 return wire.PLUGGED if plug else 0, wire.USB_REPLY.pack(*self._hub.cable(bus_number))
-        except BusError as error:
-            return -error.errno, b""
-        except (ValueError, struct.error):
-            return -errno.EINVAL, b""
-        except Exception:
-            _LOG.exception("request %d of %d bytes failed", op, len(payload))
-            return -errno.EIO, b""
+        except Exception as error:
+            return _failed(op, error)
         return -errno.EOPNOTSUPP, b""
 
     def _netlink(self, payload: bytes) -> tuple[int, bytes]:
@@ -148,14 +153,25 @@ class SocketServer:
         with self._lock:
             return 0, legacy.answer(driver, payload[wire.ETHTOOL.size :])
 
-    def _rdwr(self, bus_number: int, payload: bytes) -> tuple[int, bytes]:
-        bus = self._buses.get(bus_number)
-        if bus is None:
-            return -errno.ENOENT, b""
-        messages = _known_messages(payload) if len(payload) <= _KNOWN_MAX else _messages(payload)
-        with self._lock:
-            results = bus.transfer(messages)
-        return len(messages), b"".join(results)
+    def _transfer(self, bus_number: int, messages: tuple[Message, ...]) -> tuple[int, bytes]:
+        try:
+            bus = self._buses.get(bus_number)
+            if bus is None:
+                return -errno.ENOENT, b""
+            with self._lock:
+                results = bus.transfer(messages)
+            return len(messages), b"".join(results)
+        except Exception as error:
+            return _failed(_RDWR, error)
+
+
+def _failed(op: int, error: Exception) -> tuple[int, bytes]:
+    if isinstance(error, BusError):
+        return -error.errno, b""
+    if isinstance(error, (ValueError, struct.error)):
+        return -errno.EINVAL, b""
+    _LOG.error("request %d failed", op, exc_info=error)
+    return -errno.EIO, b""
 
 
 def _messages(payload: bytes) -> tuple[Message, ...]:
@@ -180,9 +196,24 @@ def _messages(payload: bytes) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-_KNOWN_MAX = 64  # bytes
-_known_messages = lru_cache(maxsize=1024)(_messages)
-"""Hosts that poll send the same short requests again and again; nobody changes a message."""
+_KNOWN_MAX = 64 + _HEADER  # bytes
+
+
+@lru_cache(maxsize=1024)
+def _known(block: bytes) -> tuple[int, tuple[Message, ...]] | None:
+    """Bus and messages of a block that is one whole transfer, and nothing more; None for any other.
+
+    Hosts that poll send the same short requests again and again; nobody changes a message.
+    """
+    if len(block) < _HEADER:
+        return None
+    length, op, bus = _request(block)
+    if op != _RDWR or len(block) != _HEADER + length:
+        return None
+    try:
+        return bus, _messages(block[_HEADER:])
+    except (BusError, struct.error):
+        return None  # who takes it to pieces tells why
 
 
 def serve(address: str, served: Served) -> SocketServer:

@@ -271,8 +271,10 @@ class Target:
             self.close()
         if device is None or not device.answers():
             return None
-        if not data:
-            return 0
+        if len(data) <= 1:  # only asked whether it is there, or where a read begins
+            if data:
+                self.pointer = data[0]
+            return len(data)
         origin = data[0]
         limit = device.write_limit(origin)
         body = data[1 : 1 + limit]

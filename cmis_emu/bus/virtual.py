@@ -22,6 +22,7 @@ I2C_M_TEN = 0x0010
 I2C_M_RECV_LEN = 0x0400
 I2C_M_NOSTART = 0x4000
 I2C_M_STOP = 0x8000
+_REFUSED = I2C_M_TEN | I2C_M_RECV_LEN | I2C_M_NOSTART
 
 CLIENT_PEC = 0x04
 CLIENT_TEN = 0x10
@@ -96,13 +97,15 @@ class VirtualBus:
     def run(self, messages: Sequence[Message]) -> list[bytes]:
         """The messages, without asking whose bus it is."""
         results: list[bytes] = []
+        find = self.targets.get
         for message in messages:
-            if message.flags & (I2C_M_TEN | I2C_M_RECV_LEN | I2C_M_NOSTART):
+            flags = message.flags
+            if flags & _REFUSED:
                 raise BusError(errno.EOPNOTSUPP)
-            target = self.targets.get(message.address)
+            target = find(message.address)
             if target is None:
                 raise BusError(errno.ENXIO)
-            if message.flags & I2C_M_RD:
+            if flags & I2C_M_RD:
                 data = target.read(message.length)
                 if data is None:
                     raise BusError(errno.ENXIO)

@@ -187,7 +187,8 @@ class Module:
 
     def answers(self) -> bool:
         """Rules I2C-01, I2C-10, I2C-11, RST-02: managed, selected, and not holding off."""
-        return self.would_answer() and self._selected
+        now = self.clock.sync()
+        return self._managed and self._selected and now >= self._hold_until_ns
 
     def would_answer(self) -> bool:
         """The same without I2C-01: whoever sees ModSelL judges that by itself."""

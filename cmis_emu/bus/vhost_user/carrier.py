@@ -18,10 +18,11 @@ from cmis_emu.bus.vhost_user.adapter import Adapter
 from cmis_emu.bus.vhost_user.errors import ProtocolError
 from cmis_emu.bus.vhost_user.events import Call, Kick
 from cmis_emu.bus.vhost_user.memory import Memory
-from cmis_emu.bus.vhost_user.requests import BUFFERS_MAX, Request, answer, parse
+from cmis_emu.bus.vhost_user.requests import BUFFERS_MAX, Request, Requests, answer
 from cmis_emu.bus.vhost_user.ring import Ring
 
 _LOG = logging.getLogger(__name__)
+_EVENTS: Final = 2  # that there can be: a kick, and a stop
 BATCH_MAX: Final = 64  # requests between two looks at whether to stop
 
 
@@ -32,6 +33,7 @@ class Carrier:
         self, ring: Ring, adapter: Adapter, kick: Kick, call: Call | None, failed: Callable[[str], None]
     ) -> None:
         self._ring = ring
+        self._requests = Requests()
         self._adapter = adapter
         self._call = call
         self._failed = failed
@@ -59,6 +61,7 @@ class Carrier:
         """The guest's memory is mapped anew. Raises ProtocolError."""
         with self._guard:
             self._ring.move(memory)
+            self._requests.forget()
 
     def tell_by(self, call: Call | None) -> None:
         """Use another call from now on, and at once: what the last one said may have been lost."""
@@ -72,7 +75,7 @@ class Carrier:
             with self._guard:
                 self._ring.listen()
             while self._serve():
-                self._poll.poll()
+                self._poll.poll(-1, _EVENTS)
         except ProtocolError as error:
             self._failed(str(error))
         except Exception:
@@ -103,9 +106,8 @@ class Carrier:
         with self._guard:
             if self._stopped:
                 return False
-            for request, data in zip(requests, found, strict=True):
-                ring.put(request.chain, answer(request, data))
-            ring.publish()
+            done = [(each.chain.head, answer(each, data)) for each, data in zip(requests, found, strict=True)]
+            ring.publish(done)
             self._answered = ring.position
             with self._barrier:  # between what is published and the look at what the driver waits for
                 pass
@@ -114,11 +116,11 @@ class Carrier:
         return True
 
     def _collect(self) -> list[Request]:
-        ring = self._ring
+        ring, request_of = self._ring, self._requests.of
         count = ring.waiting()
         if not count:
             return []
-        requests = [parse(ring.take()) for _ in range(min(count, BATCH_MAX))]
+        requests = [request_of(ring.take()) for _ in range(min(count, BATCH_MAX))]
         ring.listen()
         if requests[-1].goes_on and not ring.room((each.chain for each in requests), BUFFERS_MAX):
             # Linux has no place for the rest of the transfer and drops it, so nothing will end what has begun here.

@@ -21,6 +21,8 @@ _NOT_ADDRESS: Final = 0xFF01
 LENGTH_MAX: Final = 0xFFFF  # struct i2c_msg has 16 bits for it
 BYTES_MAX: Final = _HEADER_SIZE + 2 * LENGTH_MAX + 1
 """Of a chain, whatever it says."""
+_KNOWN_MAX: Final = 256  # requests
+_KNOWN_BYTES: Final = 64  # of a request
 BUFFERS_MAX: Final = 3  # of a request, as drivers make it: header, data, status
 NO_ADDRESS: Final = -1
 
@@ -45,11 +47,34 @@ class Request(NamedTuple):
     chain: Chain
     message: Message
     goes_on: int  # not 0: the next request belongs to the same transfer
+    room: tuple[tuple[memoryview, int, int], ...]  # for the answer: each piece, and where it starts and ends in it
 
 
-def parse(chain: Chain) -> Request:
-    """The request of a chain. Raises ProtocolError."""
-    data = b"".join(chain.readable)
+class Requests:
+    """The requests of one ring. Hosts that poll ask for the same again and again, and nobody changes a request."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Chain, bytes], Request] = {}
+
+    def forget(self) -> None:
+        """The memory that chains are in goes away."""
+        self._known.clear()
+
+    def of(self, chain: Chain) -> Request:
+        """The request of a chain. Raises ProtocolError."""
+        data = b"".join(chain.readable)
+        key = chain, data
+        request = self._known.get(key)
+        if request is None:
+            request = _parse(chain, data)
+            if len(data) <= _KNOWN_BYTES:
+                if len(self._known) == _KNOWN_MAX:
+                    self._known.clear()
+                self._known[key] = request
+        return request
+
+
+def _parse(chain: Chain, data: bytes) -> Request:
     out = len(data)
     room = chain.length - out - 1
     if not (_HEADER_SIZE <= out <= _HEADER_SIZE + LENGTH_MAX and 0 <= room <= LENGTH_MAX):
@@ -67,7 +92,12 @@ def parse(chain: Chain) -> Request:
         if room:
             raise ProtocolError(f"request: found a write with room for {room} bytes of data, expected none")
         message = Message(where, 0, data[_HEADER_SIZE:])
-    return Request(chain, message, flags & _FAIL_NEXT)
+    pieces: list[tuple[memoryview, int, int]] = []
+    at = 0
+    for view in chain.writable:
+        pieces.append((view, at, at + len(view)))
+        at += len(view)
+    return Request(chain, message, flags & _FAIL_NEXT, tuple(pieces))
 
 
 def answer(request: Request, found: bytes | None) -> int:
@@ -77,9 +107,6 @@ def answer(request: Request, found: bytes | None) -> int:
     """
     length = request.message.length
     body = bytes(length) + _ERROR if found is None else found + _OK
-    at = 0
-    for view in request.chain.writable:
-        end = at + len(view)
-        view[:] = body if end - at > length else body[at:end]
-        at = end
+    for view, at, end in request.room:
+        view[:] = body[at:end]
     return length + 1

@@ -7,9 +7,10 @@ change its memory at any time, so everything is read once and what was read is c
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import IntFlag
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from cmis_emu.bus.vhost_user.errors import ProtocolError
 from cmis_emu.bus.vhost_user.memory import Memory
@@ -21,7 +22,9 @@ _unpack: Final = _DESCRIPTOR.unpack_from
 _THREE: Final = Struct("<QIHHQIHHQIHH")
 _unpack_three: Final = _THREE.unpack_from
 _USED: Final = Struct("<II")  # head of the chain, bytes written
+_pack_used: Final = _USED.pack_into
 _MASK: Final = 0xFFFF
+_REMEMBERED_MAX: Final = 256  # chains
 _NO_INTERRUPT: Final = 1
 
 
@@ -34,10 +37,12 @@ class DescriptorFlag(IntFlag):
 _NEXT, _WRITE, _INDIRECT = (int(flag) for flag in DescriptorFlag)
 
 
-class Chain(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Chain:
     """One descriptor chain: what the driver says, where it wants its answer, and how many bytes both have.
 
-    `entries`: how many descriptors of the ring itself it takes.
+    `entries`: how many descriptors of the ring itself it takes. Two are the same only if they are one; the views show
+    what is in memory now, whoever put it there.
     """
 
     head: int
@@ -80,6 +85,7 @@ class Ring:
         descriptors, used, available = self._addresses
         size = self._size
         self._memory = memory
+        self._usual_chains: dict[tuple[int, int, bytes], Chain] = {}
         self._descriptors = memory.front(descriptors, 16 * size, 16)
         # A cast view stores 16 bits at once, as the other side reads them.
         self._available = memory.front(available, 6 + 2 * size, 2).cast("H")
@@ -113,7 +119,21 @@ class Ring:
         table -= start
         if flags != _INDIRECT or length != _THREE.size or not 0 <= table <= end - start - length:
             return None
-        a, a_length, a_flags, b_at, b, b_length, b_flags, c_at, c, c_length, c_flags, _ = _unpack_three(view, table)
+        # Drivers free their memory and are given the same again, so the same tables come again and again.
+        content = bytes(view[table : table + length])
+        key = head, start, content
+        chain = self._usual_chains.get(key)
+        if chain is None:
+            chain = self._by_table(head, content)
+            if chain is not None:
+                if len(self._usual_chains) == _REMEMBERED_MAX:
+                    self._usual_chains.clear()
+                self._usual_chains[key] = chain
+        return chain
+
+    def _by_table(self, head: int, table: bytes) -> Chain | None:
+        start, end, view = self._memory.near
+        a, a_length, a_flags, b_at, b, b_length, b_flags, c_at, c, c_length, c_flags, _ = _unpack_three(table)
         if a_flags != _NEXT or b_at != 1 or c_at != 2 or c_flags != _WRITE or a < start or b < start or c < start:
             return None
         total = a_length + b_length + c_length
@@ -189,14 +209,13 @@ class Ring:
 
     # -- to the driver -------------------------------------------------------------------------------
 
-    def put(self, chain: Chain, written: int) -> None:
-        """The chain is done; the driver sees it from `publish` on."""
-        _USED.pack_into(self._elements, self._used_index % self._size * 8, chain.head, written)
-        self._used_index = (self._used_index + 1) & _MASK
-
-    def publish(self) -> None:
-        """The driver may see what was put."""
-        self._used[1] = self._used_index
+    def publish(self, done: Iterable[tuple[int, int]]) -> None:
+        """Chains are done: the head of each, and how many bytes were written. The driver may see all of them now."""
+        index = self._used_index
+        for head, written in done:
+            _pack_used(self._elements, index % self._size * 8, head, written)
+            index = (index + 1) & _MASK
+        self._used[1] = self._used_index = index
 
     def interrupt(self) -> bool:
         """Does the driver want to be told of what was published since the last time?"""
