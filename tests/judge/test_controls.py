@@ -57,10 +57,13 @@ def test_the_broken_module_is_caught(bench: Bench, name: str, control: str) -> N
 
 
 def test_every_rule_that_a_check_names_is_caught_by_a_control(bench: Bench) -> None:
+    """Of the checks that name several: one that names one rule has been caught by it, or the test above fails."""
     missing = []
     for name, check in BY_NAME.items():
-        caught = {
-            outcome.rule for make in CONTROLS[name].values() for _, outcome in verdict_on(check, make(bench)).failures()
-        }
-        missing += [f"{name}: {rule}" for rule in check.rules if rule not in caught]
+        left = set(check.rules)
+        for make in CONTROLS[name].values() if len(left) > 1 else ():
+            left -= {outcome.rule for _, outcome in verdict_on(check, make(bench)).failures()}
+            if not left:
+                break
+        missing += [f"{name}: {rule}" for rule in left if len(check.rules) > 1]
     assert not missing, "; ".join(missing)

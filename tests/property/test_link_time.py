@@ -101,7 +101,7 @@ def life(
 
 
 @pytest.mark.rule("MON-06", "VDM-07", "FLG-12")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=MOMENTS, step_ms=st.sampled_from([70, 250, 4_111]), polls=POLLS)
 def test_polling_changes_nothing_at_either_end(
     world: tuple[Emulator, Snapshot],

@@ -99,7 +99,7 @@ def life(emu: Emulator, moments: list[tuple[int, str]], step_ms: int | None, pol
 
 
 @pytest.mark.rule("VDM-07", "MON-06")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=MOMENTS, step_ms=st.sampled_from([33, 250, 4_111]))
 def test_polling_and_cutting_time_up_change_nothing(
     world: tuple[Emulator, Snapshot], moments: list[tuple[int, str]], step_ms: int

@@ -46,7 +46,7 @@ SUMMARY_11H = 0x01
 SUMMARY_2CH = 0x08
 
 ON_LANES = 0x0F  # DR4's media lanes
-EXAMPLES = 150  # of the costlier properties
+EXAMPLES = 80  # of the costlier properties
 
 
 def loop(profile: str = DR4, seed: int = 1, **state: bool) -> Emulator:

@@ -127,7 +127,7 @@ WARM_UP = [(partial(_power, PowerMode.FULL), 0), (partial(_lanes, 8, 4), 0), (pa
 @given(steps=st.lists(st.tuples(actions, waits), min_size=1, max_size=8))
 @example(steps=[*WARM_UP, (partial(_surround, 80.0, 0.1), 3600)])
 @example(steps=[*WARM_UP, (partial(_age, 0.6), 0.1), (partial(_surround, -40.0, 1.0), 600)])
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_bounds_hold_until_the_next_input(product: str, steps: list[tuple[Action, float]]) -> None:
     plant, path, clock = looped(PRODUCTS[product])
     for action, wait_s in steps:
@@ -137,7 +137,7 @@ def test_bounds_hold_until_the_next_input(product: str, steps: list[tuple[Action
 
 
 @given(steps=st.lists(st.tuples(actions, waits), min_size=1, max_size=8))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_temperatures_and_the_supply_never_jump_while_powered(steps: list[tuple[Action, float]]) -> None:
     plant, path, clock = looped(PRODUCTS["eml-cooled"])
     for action, wait_s in steps:
@@ -152,7 +152,7 @@ def test_temperatures_and_the_supply_never_jump_while_powered(steps: list[tuple[
     steps=st.lists(st.tuples(actions, waits), min_size=1, max_size=8),
     index=st.integers(0, 1 << 40),
 )
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_a_sample_lies_within_its_noise_bound(steps: list[tuple[Action, float]], index: int) -> None:
     noisy = replace(PRODUCTS["eml-uncooled"], power_error_db=0.3, temperature_error_c=1.0)
     plant, path, clock = looped(noisy)
