@@ -111,7 +111,11 @@ class Clock:
         return self._now
 
     def advance(self, duration_s: float) -> None:
-        """Let `duration_s` seconds pass at once, running what falls due on the way."""
+        """Let `duration_s` seconds pass at once, running what falls due on the way. Raises InputError when negative."""
+        self.advance_ns(seconds(duration_s))
+
+    def advance_ns(self, duration_ns: int) -> None:
+        """As `advance`, in integer nanoseconds."""
         raise NotImplementedError(f"{type(self).__name__} cannot be advanced")
 
     def wait(self, duration_ns: int, until: Callable[[], bool] | None = None) -> None:
@@ -170,12 +174,7 @@ class Clock:
 class ManualClock(Clock):
     """Time that moves only by `advance`. The clock of every test."""
 
-    def advance(self, duration_s: float) -> None:
-        """Let `duration_s` seconds of simulated time pass, running what falls due on the way."""
-        self.advance_ns(seconds(duration_s))
-
     def advance_ns(self, duration_ns: int) -> None:
-        """As `advance`, in integer nanoseconds. Raises InputError for a negative duration."""
         if duration_ns < 0:
             raise InputError(f"{duration_ns} ns", "a duration of 0 or more")
         with self._lock:
@@ -261,12 +260,11 @@ class ScaledClock(Clock):
             with self._pause:
                 self._pause.notify_all()
 
-    def advance(self, duration_s: float) -> None:
-        """Jump ahead by `duration_s` seconds, running what falls due on the way."""
-        if duration_s < 0:
-            raise InputError(f"{duration_s} s", "a duration of 0 or more")
+    def advance_ns(self, duration_ns: int) -> None:
+        if duration_ns < 0:
+            raise InputError(f"{duration_ns} ns", "a duration of 0 or more")
         with self._lock:
-            self._offset += seconds(duration_s)
+            self._offset += duration_ns
             self.sync()
             if self._wake is not None:
                 self._wake.notify()  # it waits for a moment of the old time

@@ -50,7 +50,7 @@ def in_process(count: int) -> dict[str, float]:
         target.read(128)
 
     def refreshed_read() -> None:
-        emu.clock.advance_ns(100_000_000)  # type: ignore[attr-defined]
+        emu.clock.advance_ns(100_000_000)
         target.write(pointer)
         target.read(128)
 
@@ -99,7 +99,7 @@ def firmware(size: int) -> dict[str, float]:
         write(b"\x7e\x00\x9f")
         write(bytes([command + 2]) + head[2:] + bytes([~sum(head + lpl) & 0xFF, 0, 0]) + lpl)
         write(bytes([command]) + head[:2])
-        emu.clock.advance_ns(5_000_000_000 if epl == 0 else 20_000_000)  # type: ignore[attr-defined]
+        emu.clock.advance_ns(5_000_000_000 if epl == 0 else 20_000_000)
         if target.write(b"\x25") is None or target.read(1) != b"\x01":
             raise SystemExit(f"command {code:04X}h: found no success")
 

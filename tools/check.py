@@ -14,6 +14,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("format", [str(BIN / "ruff"), "format", "--check", "."]),
     ("types", [str(BIN / "mypy")]),
     ("types of tools", [str(BIN / "mypy"), "tools"]),
+    ("types of tests", [str(BIN / "mypy"), "--config-file", "tests/mypy.ini", "tests"]),
     ("import layers", [str(BIN / "lint-imports")]),
     ("maps", [sys.executable, "tools/map_report.py"]),
     ("rules", [sys.executable, "tools/rule_report.py"]),

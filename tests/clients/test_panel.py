@@ -79,8 +79,8 @@ def test_all_of_it_in_one_process() -> None:
             lines.write_word_data(0x21, 2, 0)  # LPMode low
             lines.write_word_data(0x21, 6, 0)
         emu.settle()
-        for port in emu.ports.values():
-            assert port.module.get("DPStateHostLane", lane=1) == "DPActivated"
+        for each in emu.ports.values():
+            assert each.module.get("DPStateHostLane", lane=1) == "DPActivated"
         emu.ports["20"].remove()
         assert not emu.expanders["ModPrsL-17"].INT
         assert emu.smbus(34).read_word_data(0x23, 0) == 1 << 3

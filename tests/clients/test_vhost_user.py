@@ -452,7 +452,7 @@ def test_a_guest_that_dies_while_it_is_held_up(slow: Emulator, folder: Path) -> 
     victim, witness = VirtioDriver(folder / "slow"), VirtioDriver(folder / "slow")
     clear = arm(slow, "bus.stretch", time="0.9 s", direction="read")
     victim.begin((A, 1), open_end=True)
-    until(lambda: slow.buses[1].targets[A].line.held)
+    until(lambda: next(iter(slow.ports.values())).target.line.held)
     victim.close()
     until(lambda: len(ring_threads()) <= 2)
     clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import ClassVar
 
-from contract import Host
+from bus_contract import Host
 from rigs.mpsse_slave import MpsseSlave, jitter
 from smbus_host import SmbusHost
 from wire_contract import WireContract

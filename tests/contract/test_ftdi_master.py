@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from contract import BusContract, Host
+from bus_contract import BusContract, Host
 from rigs.ft232h import FakeFt232h
 from smbus2 import i2c_msg
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract import DP_DEINIT_PAGE, WRITE_MAX, A, BusContract, Host, read
+from bus_contract import DP_DEINIT_PAGE, WRITE_MAX, A, BusContract, Host, read
 from rigs.arm_board import ArmBoard, needs_arm
 from rigs.board import Bench, Board, BoardBus, CBoard
 from rigs.mpy_board import MicroPythonBoard

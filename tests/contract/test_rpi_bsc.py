@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import DP_DEINIT_PAGE, WRITE_MAX, A, Host, read
+from bus_contract import DP_DEINIT_PAGE, WRITE_MAX, A, Host, read
 from rigs.bsc import BscModule
 from smbus_host import SmbusHost
 from wire_contract import WireContract

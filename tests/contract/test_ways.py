@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import DR4, BusContract, Host, ServedContract
+from bus_contract import DR4, BusContract, Host, ServedContract
 from preload_host import PreloadHost
 from smbus_host import SmbusHost
 from usbip_host import FIRST, MESSAGE, VENDOR_OUT, TinyUsbDriver

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract import A
+from bus_contract import A
 from smbus2 import i2c_msg
 from smbus_host import SmbusHost
 from wire_contract import WireContract

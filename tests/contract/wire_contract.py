@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from contract import BusContract, Host
+from bus_contract import BusContract, Host
 from smbus_host import SmbusHost
 
 from cmis_emu import Emulator, ManualClock

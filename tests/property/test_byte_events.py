@@ -41,8 +41,8 @@ def test_byte_events_equal_whole_messages(twins: Twins, steps: list[tuple[str, o
                 port.module.set(str(value), 1)
         else:
             assert isinstance(value, int)
-            twins.one.clock.advance_ns(value)  # type: ignore[attr-defined]
-            twins.two.clock.advance_ns(value)  # type: ignore[attr-defined]
+            twins.one.clock.advance_ns(value)
+            twins.two.clock.advance_ns(value)
         twins.assert_same()
 
 
@@ -88,8 +88,8 @@ def test_byte_events_in_any_order_do_no_harm(twins: Twins, steps: list[int], val
         elif step == 6:
             port.target.abort()
         else:
-            clock.advance_ns(value * 1_000_000)  # type: ignore[attr-defined]
+            clock.advance_ns(value * 1_000_000)
     port.target.end()
-    clock.advance_ns(10**10)  # type: ignore[attr-defined]
+    clock.advance_ns(10**10)
     assert port.target.write(b"\x00") == 1
     assert port.target.read(1) == b"\x18"

@@ -230,7 +230,7 @@ def test_any_bytes_leave_a_module_that_answers(
         transfer = Message(A, 0, written) if written else Message(A, I2C_M_RD, length=size)
         with contextlib.suppress(BusError):
             emu.buses[1].transfer([transfer])
-        emu.clock.advance_ns(1000 * pause_us)  # type: ignore[attr-defined]
+        emu.clock.advance_ns(1000 * pause_us)
         status = emu.ports["1"].module.peek(-1, 37, 2)
         assert all(s in {0, 1, 3, *range(0x40, 0x48), 0x81, 0x82, 0x83} for s in status)
     if reset:

@@ -103,7 +103,7 @@ def do(emu: Emulator, kind: str, value: Any, peeks: int | None = None) -> Any:
         else:
             emu.fibres["loop"].restore()
     else:
-        emu.clock.advance_ns(value)  # type: ignore[attr-defined]
+        emu.clock.advance_ns(value)
     return None
 
 

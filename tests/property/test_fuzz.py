@@ -83,12 +83,12 @@ def step(emu: Emulator, dice: Dice) -> None:
     elif kind < 68:
         byte_event(target, dice)
     elif kind < 91:
-        emu.clock.advance_ns((1000, 1_000_000, 50_000_000, 400_000_000)[dice.below(4)])  # type: ignore[attr-defined]
+        emu.clock.advance_ns((1000, 1_000_000, 50_000_000, 400_000_000)[dice.below(4)])
     elif kind < 94:
         port.pins.set(("LPMode", "ModSelL")[dice.below(2)], dice.chance(25))
     elif kind == 94 and dice.chance(40):
         port.pins.ResetL = False
-        emu.clock.advance_ns((1000, 9_999, 10_000, 1_000_000)[dice.below(4)])  # type: ignore[attr-defined]
+        emu.clock.advance_ns((1000, 9_999, 10_000, 1_000_000)[dice.below(4)])
         port.pins.ResetL = True
     elif kind < 97:
         port.pins.LPMode = port.pins.ModSelL = False

@@ -107,7 +107,7 @@ class MicroPythonBoard:
             spec = importlib.util.spec_from_file_location("pico_main", MAIN)
             assert spec is not None
             assert spec.loader is not None
-            self.code = importlib.util.module_from_spec(spec)
+            self.code: Any = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(self.code)
         finally:
             del sys.modules["machine"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def records(data: bytes, size: int) -> list[list[int]]:
 
 
 @pytest.fixture
-def emu(variant: Variant) -> Iterator[Emulator]:
+def emu(variant: Variant) -> Emulator:
     emulator = variant(cdb(**PM))
     emulator.fibres["loop"].loss_db = 6.9
     emulator.clock.advance(5)

@@ -117,7 +117,7 @@ def test_alone_it_answers_everything(family: Family) -> None:
 def test_a_read_is_what_a_driver_does(emu: Emulator, family: Family) -> None:
     """Select, look whether it was taken, read, back to page 00h; and nothing of that for lower memory."""
     seen: list[Transaction] = []
-    next(iter(emu.buses[1].targets.values())).taps.append(seen.append)
+    next(iter(emu.ports.values())).target.taps.append(seen.append)
 
     def told(raw: bytes) -> list[tuple[str, int, int]]:
         seen.clear()

@@ -116,7 +116,8 @@ def check_value(each: Field, lane: int | None, fact: dict[str, Any], where: str)
         assert each.lanes == lanes or "lanes" not in fact, where
     scale = fact.get("scale", 1) * UNITS.get(fact.get("unit"), 1)
     assert (each.scale or 1) == pytest.approx(scale, rel=1e-12), where
-    since = SINCE.get(each.name) or {"5.2/5.3": "5.3"}.get(fact.get("since"), fact.get("since", "0.0"))
+    since = str(fact.get("since", "0.0"))
+    since = SINCE.get(each.name) or {"5.2/5.3": "5.3"}.get(since, since)
     assert each.since == tuple(int(part) for part in since.split(".")), where
     if "default" in fact:
         assert each.default in {fact["default"], {255: 15 if each.width == 4 else 1}.get(fact["default"])}, where
